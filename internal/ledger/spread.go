@@ -1,0 +1,104 @@
+package ledger
+
+import (
+	"strconv"
+
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+// Grant moves units from POOL to a bucket under its next number.
+func (b *Book) Grant(bucket shop.Bucket, epoch int64, want Grant) (Grant, error) {
+	row, ok := b.buckets[bucket]
+	if !ok || row.Epoch != epoch {
+		return Grant{}, ErrEpoch
+	}
+	pool := Account{Sale: bucket.Sale, SKU: want.SKU, Name: Pool}
+	if want.Quantity < 1 || b.units(pool) < want.Quantity {
+		return Grant{}, ErrShort
+	}
+	want.Number = row.LastGrant + 1
+	if err := b.move(Line{
+		Sale: bucket.Sale, SKU: want.SKU, Kind: KindGrant, From: Pool, To: Granted,
+		Bucket: bucket.Number, Quantity: want.Quantity,
+		Ref: numberRef(bucket, epoch, strconv.FormatInt(want.Number, 10)),
+	}); err != nil {
+		return Grant{}, err
+	}
+	row.LastGrant, row.Dirty = want.Number, true
+	return want, nil
+}
+
+// Reclaim records units that the stock gave back. Where the ledger cannot
+// bear it, the histories have forked: it bumps, and reports that it did. A
+// result of 0 is recorded too: its number is used.
+func (b *Book) Reclaim(bucket shop.Bucket, epoch int64, back Reclaim) (bumped bool, err error) {
+	row, ok := b.buckets[bucket]
+	if !ok || row.Epoch != epoch {
+		return false, ErrEpoch
+	}
+	if back == row.LastReclaim {
+		return false, nil
+	}
+	granted := b.units(Account{bucket.Sale, back.SKU, Granted, bucket.Number})
+	if back.Number != row.LastReclaim.Number+1 || granted < back.Units {
+		return true, b.bump(row)
+	}
+	if err := b.move(Line{
+		Sale: bucket.Sale, SKU: back.SKU, Kind: KindReclaim, From: Granted, To: Pool,
+		Bucket: bucket.Number, Quantity: back.Units,
+		Ref: numberRef(bucket, epoch, strconv.FormatInt(back.Number, 10)),
+	}); err != nil {
+		return false, err
+	}
+	row.LastReclaim, row.Dirty = back, true
+	return false, nil
+}
+
+// Bump ends the bucket's epoch and returns the one that is current now.
+func (b *Book) Bump(bucket shop.Bucket, epoch int64) (int64, error) {
+	row, ok := b.buckets[bucket]
+	if !ok {
+		row = &BucketRow{Bucket: bucket}
+		b.buckets[bucket] = row
+	}
+	if row.Epoch != epoch {
+		return row.Epoch, nil
+	}
+	err := b.bump(row)
+	return row.Epoch, err
+}
+
+// Restock brings a SKU's total to stock: new units from outside to POOL, or
+// from POOL to WITHDRAWN. ErrShort says that the pool holds too few to
+// withdraw: the supplier reclaims them first. revision makes the line unique.
+func (b *Book) Restock(sale string, item shop.Item, revision int64) error {
+	if err := b.rest(sale); err != nil {
+		return err
+	}
+	line := Line{
+		Sale: sale, SKU: item.SKU, Kind: KindSeed, From: Outside, To: Pool,
+		Quantity: item.Stock - b.total(sale, item.SKU),
+		Ref:      sale + "/" + item.SKU + "/" + strconv.FormatInt(revision, 10),
+	}
+	if line.Quantity == 0 {
+		return nil
+	}
+	if line.Quantity < 0 {
+		line.Kind, line.From, line.To, line.Quantity = KindWithdraw, Pool, Withdrawn, -line.Quantity
+		if b.units(Account{Sale: sale, SKU: item.SKU, Name: Pool}) < line.Quantity {
+			return ErrShort
+		}
+	}
+	return b.move(line)
+}
+
+// total is the units of a SKU that are not withdrawn.
+func (b *Book) total(sale, sku string) int64 {
+	var sum int64
+	for account, balance := range b.balances {
+		if account.Sale == sale && account.SKU == sku && account.Name != Withdrawn {
+			sum += balance.units
+		}
+	}
+	return sum
+}
