@@ -42,7 +42,7 @@ build: ## the static binary, bin/doorbuster
 check: lint vet tidy ## format, lint, vet, go.mod
 
 .PHONY: test
-test: deps race e2e ## everything: race detector, suites, kills, faults, browser
+test: deps race plain e2e ## everything: race detector, suites, kills, faults, browser
 
 .PHONY: unit
 unit: ## the quick part, to run while you write
@@ -69,6 +69,10 @@ tidy: ## say what go mod tidy would change
 .PHONY: race
 race: ## unit tests and suites under the race detector
 	go test -race -timeout 10m $(FAST)
+
+.PHONY: plain
+plain: ## the tests that the race detector would skew, in a plain build
+	@./scripts/plain.sh
 
 .PHONY: e2e
 e2e: ## kills, faults, fuzzed requests and a browser against the plain program

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 span=${1:-10s}
 
 found=0
-for file in $(git ls-files --cached --others --exclude-standard '*_test.go' | xargs grep -l '^func Fuzz'); do
+for file in $(grep -rl --include='*_test.go' '^func Fuzz' cmd internal); do
 	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
 		found=$((found + 1))
 		echo "fuzz: $target in ${file%/*} for $span"
