@@ -42,15 +42,15 @@ const (
 	LimitMax   = 1000
 	HoldMin    = 30 * time.Second
 	HoldMax    = 24 * time.Hour
-	ItemsMax   = 2000         // a document stays under a megabyte
-	AmountMax  = 1 << 43      // × LimitMax stays inside int64 with room to add up
-	textMax    = 200          // runes of a title
-	longMax    = 4000         // runes of a description
-	addressMax = 2000         // bytes of a URL
-	idMax      = 63           // bytes of a sale id or SKU
-	BuyerMax   = 128          // bytes of a buyer's id
-	KeyMax     = 64           // bytes of an Idempotency-Key
-	timeLayout = time.RFC3339 // what a sale document writes
+	ItemsMax   = 2000                            // a document stays under a megabyte
+	AmountMax  = 1 << 43                         // × LimitMax stays inside int64 with room to add up
+	textMax    = 200                             // runes of a title
+	longMax    = 4000                            // runes of a description
+	addressMax = 2000                            // bytes of a URL
+	idMax      = 63                              // bytes of a sale id or SKU
+	BuyerMax   = 128                             // bytes of a buyer's id
+	KeyMax     = 64                              // bytes of an Idempotency-Key
+	timeLayout = "2006-01-02T15:04:05.999Z07:00" // RFC 3339; what a sale document writes
 )
 
 // Item returns the item with that SKU.

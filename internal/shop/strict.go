@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -13,88 +17,171 @@ import (
 const depthMax = 4
 
 // DecodeStrict reads exactly one JSON object from data into value, which
-// points to a struct. Unknown and duplicate fields, invalid UTF-8, deep
-// nesting and anything behind the object are errors that name what is wrong.
+// points to a struct. Unknown and duplicate fields, names in another case,
+// null for what has no null, invalid UTF-8, deep nesting and anything behind
+// the object are errors that name what is wrong.
 func DecodeStrict(data []byte, value any) error {
-	if !utf8.Valid(data) {
-		return errors.New("not valid UTF-8")
-	}
-	if err := checkObject(data); err != nil {
+	tree, faults, err := readTree(data)
+	if err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(value); err != nil {
-		return plainJSONError(err)
+	faults = append(faults, checkNames("", tree, reflect.TypeOf(value))...)
+	if len(faults) > 0 {
+		return faults
 	}
-	return nil
+	return plainJSONError(json.Unmarshal(data, value))
 }
 
-// checkObject walks the tokens: what encoding/json lets pass (duplicate
-// names, trailing data, depth) is found here.
-func checkObject(data []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	first, err := decoder.Token()
+// tree is a JSON document as it was written: objects are map[string]any,
+// arrays []any, numbers json.Number. What encoding/json would let pass
+// (duplicate names, trailing data, depth) is found while it is read.
+type tree struct {
+	decoder *json.Decoder
+	faults  Faults // duplicates: the document can be read, but means nothing
+}
+
+func readTree(data []byte) (map[string]any, Faults, error) {
+	if !utf8.Valid(data) {
+		return nil, nil, errors.New("not valid UTF-8")
+	}
+	t := &tree{decoder: json.NewDecoder(bytes.NewReader(data))}
+	t.decoder.UseNumber()
+	first, err := t.decoder.Token()
 	if err != nil {
-		return plainJSONError(err)
+		return nil, nil, plainJSONError(err)
 	}
 	if first != json.Delim('{') {
-		return errors.New("not a JSON object")
+		return nil, nil, errors.New("not a JSON object")
 	}
-	if err := checkMembers(decoder, 1); err != nil {
-		return err
+	object, err := t.members("", 1)
+	if err != nil {
+		return nil, nil, err
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON object")
+	if _, err := t.decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, nil, errors.New("something follows the JSON object")
 	}
-	return nil
+	return object, t.faults, nil
 }
 
-// checkMembers reads up to the end of an object whose brace was just read.
-func checkMembers(decoder *json.Decoder, depth int) error {
-	seen := map[string]bool{}
-	for decoder.More() {
-		token, err := decoder.Token()
+// members reads up to the end of an object whose brace was just read.
+func (t *tree) members(path string, depth int) (map[string]any, error) {
+	object := map[string]any{}
+	for t.decoder.More() {
+		token, err := t.decoder.Token()
 		if err != nil {
-			return plainJSONError(err)
+			return nil, plainJSONError(err)
 		}
 		name, _ := token.(string)
-		if seen[name] {
-			return fmt.Errorf("field %q appears twice", name)
+		field := join(path, name)
+		if _, twice := object[name]; twice {
+			t.faults.add(field, "appears twice; keep one of them")
 		}
-		seen[name] = true
-		if err := checkValue(decoder, depth); err != nil {
-			return err
+		if object[name], err = t.value(field, depth); err != nil {
+			return nil, err
 		}
 	}
-	_, err := decoder.Token()
-	return plainJSONError(err)
+	_, err := t.decoder.Token()
+	return object, plainJSONError(err)
 }
 
-func checkValue(decoder *json.Decoder, depth int) error {
-	token, err := decoder.Token()
+func (t *tree) value(path string, depth int) (any, error) {
+	token, err := t.decoder.Token()
 	if err != nil {
-		return plainJSONError(err)
+		return nil, plainJSONError(err)
 	}
 	delim, ok := token.(json.Delim)
 	if !ok {
-		return nil
+		return token, nil
 	}
 	if depth == depthMax {
-		return fmt.Errorf("nested deeper than %d levels", depthMax)
+		return nil, fmt.Errorf("nested deeper than %d levels", depthMax)
 	}
 	if delim == '{' {
-		return checkMembers(decoder, depth+1)
+		return t.members(path, depth+1)
 	}
-	for decoder.More() {
-		if err := checkValue(decoder, depth+1); err != nil {
-			return err
+	list := []any{}
+	for t.decoder.More() {
+		value, err := t.value(element(path, len(list)), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, value)
+	}
+	_, err = t.decoder.Token()
+	return list, plainJSONError(err)
+}
+
+// checkNames compares the names of a document with those of a Go type,
+// exactly: encoding/json takes "SKU" for "sku", and null for anything.
+func checkNames(path string, value any, kind reflect.Type) Faults {
+	for kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
+	}
+	var faults Faults
+	switch value := value.(type) {
+	case map[string]any:
+		if kind.Kind() != reflect.Struct {
+			return nil
+		}
+		known := fieldsOf(kind)
+		for name, member := range value {
+			if memberKind, ok := known[name]; ok {
+				faults = append(faults, checkMember(join(path, name), member, memberKind)...)
+			} else {
+				faults.add(join(path, name), "is not a known field; known are %s", list(known))
+			}
+		}
+	case []any:
+		if kind.Kind() != reflect.Slice {
+			return nil
+		}
+		for i, member := range value {
+			faults = append(faults, checkMember(element(path, i), member, kind.Elem())...)
 		}
 	}
-	_, err = decoder.Token()
-	return plainJSONError(err)
+	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Field, b.Field) })
+	return faults
 }
+
+func checkMember(path string, member any, kind reflect.Type) Faults {
+	if member == nil && kind.Kind() != reflect.Pointer && kind.Kind() != reflect.Interface {
+		return Faults{{path, "is null; write a value or leave the field out"}}
+	}
+	return checkNames(path, member, kind)
+}
+
+// fieldsOf returns the JSON names of a struct with the types behind them.
+func fieldsOf(kind reflect.Type) map[string]reflect.Type {
+	known := map[string]reflect.Type{}
+	for _, field := range reflect.VisibleFields(kind) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" {
+			name = field.Name
+		}
+		if field.IsExported() && !field.Anonymous && name != "-" {
+			known[name] = field.Type
+		}
+	}
+	return known
+}
+
+func list[T any](known map[string]T) string {
+	names := make([]string, 0, len(known))
+	for name := range known {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
 // plainJSONError says in the reader's words what encoding/json found.
 func plainJSONError(err error) error {
@@ -105,7 +192,7 @@ func plainJSONError(err error) error {
 		return errors.New("the JSON ends too early")
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("field %q is a %s, which does not fit", wrong.Field, wrong.Value)
+		return Faults{{wrong.Field, "is a " + wrong.Value + ", which does not fit"}}
 	}
 	if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("not JSON at byte %d: %s", bad.Offset, bad.Error())
