@@ -143,8 +143,9 @@ func Title(code shop.Code) string {
 		return "Too many buyers at this moment"
 	case shop.Unavailable:
 		return "Not available at this moment"
+	default:
+		return saleTitle(code)
 	}
-	return saleTitle(code)
 }
 
 // saleTitle returns the titles of what a sale says no with.
@@ -168,6 +169,7 @@ func saleTitle(code shop.Code) string {
 		return "The order's status does not allow this"
 	case shop.KeyReused:
 		return "The Idempotency-Key belongs to another order"
+	default:
+		return "Something went wrong"
 	}
-	return "Something went wrong"
 }

@@ -81,7 +81,7 @@ func TestEveryCodeHasItsStatusAndTitle(t *testing.T) {
 		"limit_reached": 409, "wrong_status": 409, "key_reused": 422, "too_many_requests": 429,
 		"overloaded": 503, "unavailable": 503,
 	}
-	got, titles := map[shop.Code]int{}, map[string]shop.Code{}
+	got, titles := map[shop.Code]int{}, map[string]shop.Code{wire.Title("new"): "new"}
 	for _, code := range shop.Codes() {
 		got[code] = wire.Status(code)
 		title := wire.Title(code)
