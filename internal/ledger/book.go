@@ -1,7 +1,10 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -142,8 +145,14 @@ func (b *Book) Claim(id shop.ClaimID) (*Claim, bool) {
 	return claim, ok
 }
 
-// Changes is what a transaction has to save, in this order: claims before
-// stock rows, so that every transaction locks in one order.
+// Quota returns a buyer's quota that the book holds.
+func (b *Book) Quota(holder Holder) (*Quota, bool) {
+	quota, ok := b.quotas[holder]
+	return quota, ok
+}
+
+// Changes is what a transaction has to save, in this order and sorted within:
+// claims before stock rows, so that every transaction locks in one order.
 type Changes struct {
 	Fresh    []*Claim
 	Altered  []*Claim
@@ -181,6 +190,13 @@ func (b *Book) Changes() Changes {
 			c.Balances = append(c.Balances, BalanceChange{account, balance.units, balance.fresh})
 		}
 	}
+	slices.SortFunc(c.Quotas, func(a, b *Quota) int {
+		return cmp.Or(strings.Compare(a.Sale, b.Sale), strings.Compare(a.Buyer, b.Buyer))
+	})
+	slices.SortFunc(c.Buckets, func(a, b *BucketRow) int {
+		return cmp.Or(strings.Compare(a.Bucket.Sale, b.Bucket.Sale), a.Bucket.Number-b.Bucket.Number)
+	})
+	slices.SortFunc(c.Balances, func(a, b BalanceChange) int { return a.Account.compare(b.Account) })
 	return c
 }
 
@@ -216,6 +232,7 @@ func (b *Book) move(line Line) error {
 	if line.To == Granted {
 		to.Bucket = line.Bucket
 	}
+	line.Bucket = from.Bucket + to.Bucket // no move has both sides in buckets
 	if line.From != Outside && b.units(from) < line.Quantity {
 		return fmt.Errorf("ledger: %s of %s/%s holds %d, %s wants %d",
 			line.From, line.Sale, line.SKU, b.units(from), line.Kind, line.Quantity)

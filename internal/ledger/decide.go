@@ -27,7 +27,7 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	claim := b.newClaim(&ticket, item.Price.Currency)
+	claim := b.newClaim(&ticket, item.Price)
 	if err := b.judge(claim, shelf, current); err != nil {
 		return Decision{}, err
 	}
@@ -66,12 +66,13 @@ func (b *Book) grantOf(ticket *shop.Ticket) Account {
 }
 
 // newClaim writes the claim row; what it led to is not known yet.
-func (b *Book) newClaim(ticket *shop.Ticket, currency string) *Claim {
+func (b *Book) newClaim(ticket *shop.Ticket, price shop.Money) *Claim {
 	claim := &Claim{
 		Ticket: *ticket,
 		Order: shop.Order{
 			ID: ticket.Claim, Sale: ticket.Bucket.Sale, Buyer: ticket.Buyer,
-			SKU: ticket.SKU, Quantity: ticket.Quantity, Currency: currency, CreatedAt: b.Now,
+			SKU: ticket.SKU, Quantity: ticket.Quantity, CreatedAt: b.Now,
+			Amount: price.Amount * ticket.Quantity, Currency: price.Currency,
 		},
 	}
 	b.claims[ticket.Claim] = claim
@@ -111,8 +112,6 @@ func (b *Book) accept(claim *Claim, shelf *Shelf) error {
 	if err != nil {
 		return err
 	}
-	price := shelf.Items[ticket.SKU].Price
-	claim.Order.Amount = price.Amount * ticket.Quantity
 	claim.Order.AsOf = b.Head
 	if claim.Order.Amount > 0 {
 		claim.Order.Status, _ = shop.Pending.After(shop.Accept)

@@ -11,7 +11,8 @@ import (
 var noTime = time.Time{} //nolint:gochecknoglobals // the zero value, named
 
 // Pay records money for an order. It is the conditional update that decides
-// between paying and expiring.
+// between paying and expiring. Money of another amount pays nothing: the price
+// is the order's, whatever a provider says.
 func (b *Book) Pay(payment Payment) (shop.Order, error) {
 	claim, ok := b.claims[payment.Order]
 	if !ok {
@@ -20,6 +21,10 @@ func (b *Book) Pay(payment Payment) (shop.Order, error) {
 	order := &claim.Order
 	if charged(claim, payment) {
 		return *order, nil
+	}
+	if payment.Currency != "" && (payment.Currency != order.Currency || payment.Amount != order.Amount) {
+		b.charge(claim, payment, true)
+		return *order, wrongMoney(order, payment)
 	}
 	switch order.Status {
 	case shop.AwaitingPayment:
@@ -33,10 +38,19 @@ func (b *Book) Pay(payment Payment) (shop.Order, error) {
 			Detail: fmt.Sprintf("The order is %s by payment %q already; payment %q is noted as due for refund.", order.Status, order.Reference, payment.Reference),
 		}
 	default:
+		b.charge(claim, payment, true)
 		return *order, shop.Refusal{
 			Code:   shop.WrongStatus,
-			Detail: fmt.Sprintf("The order is %s: there is nothing to pay. Refund this payment.", order.Status),
+			Detail: fmt.Sprintf("The order is %s: there is nothing to pay; payment %q is noted as due for refund.", order.Status, payment.Reference),
 		}
+	}
+}
+
+func wrongMoney(order *shop.Order, payment Payment) shop.Refusal {
+	return shop.Refusal{
+		Code: shop.WrongStatus,
+		Detail: fmt.Sprintf("Payment %q is of %d %s, the order of %d %s: it pays nothing and is noted as due for refund.",
+			payment.Reference, payment.Amount, payment.Currency, order.Amount, order.Currency),
 	}
 }
 
@@ -163,19 +177,20 @@ func (b *Book) Cancel(c Cancellation) (shop.Order, error) {
 		err := b.release(claim, shop.Cancelled)
 		return *order, err
 	case order.Status == shop.Paid && operator:
-		err := b.callOff(claim, c.Restock)
+		err := b.callOff(claim, c)
 		return *order, err
 	case order.Status == shop.Paid && order.Amount == 0:
 		status, _ := order.Status.After(shop.GiveUp)
-		err := b.comeBack(claim, status)
+		err := b.comeBack(claim, status, c.Reason)
 		return *order, err
 	}
 	return *order, wrongStatus(order.Status, "cancelled")
 }
 
 // callOff ends a paid order. Its money is due for refund; its units go back on
-// sale, or out of it.
-func (b *Book) callOff(claim *Claim, restock bool) error {
+// sale, or out of it. The order keeps the payment's reference, for the refund;
+// the reason stands in the line.
+func (b *Book) callOff(claim *Claim, c Cancellation) error {
 	status, ok := claim.Order.Status.After(shop.CallOff)
 	if !ok {
 		return wrongStatus(claim.Order.Status, "called off")
@@ -186,7 +201,7 @@ func (b *Book) callOff(claim *Claim, restock bool) error {
 			b.due = append(b.due, claim.Charges[i])
 		}
 	}
-	if err := b.comeBack(claim, status); err != nil || restock {
+	if err := b.comeBack(claim, status, c.Reason); err != nil || c.Restock {
 		return err
 	}
 	order := &claim.Order
@@ -199,11 +214,11 @@ func (b *Book) callOff(claim *Claim, restock bool) error {
 }
 
 // comeBack moves a sold order's units to the pool.
-func (b *Book) comeBack(claim *Claim, status shop.Status) error {
+func (b *Book) comeBack(claim *Claim, status shop.Status, why string) error {
 	order := &claim.Order
 	if err := b.move(Line{
 		Sale: order.Sale, SKU: order.SKU, Kind: KindReturn, From: Sold, To: Pool,
-		Quantity: order.Quantity, Claim: &order.ID,
+		Quantity: order.Quantity, Claim: &order.ID, Ref: why,
 	}); err != nil {
 		return err
 	}

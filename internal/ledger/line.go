@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"cmp"
+	"strings"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -46,6 +48,11 @@ type Account struct {
 	Bucket int
 }
 
+func (a Account) compare(b Account) int {
+	return cmp.Or(strings.Compare(a.Sale, b.Sale), strings.Compare(a.SKU, b.SKU),
+		int(a.Name)-int(b.Name), a.Bucket-b.Bucket)
+}
+
 // Kind is what a ledger line records. Numbers are stored: never reorder.
 type Kind uint8
 
@@ -57,10 +64,10 @@ const (
 	KindPay                      // HELD → SOLD; order, reference
 	KindRelease                  // HELD → POOL; order
 	KindRetake                   // POOL → SOLD; order, reference
-	KindReturn                   // SOLD → POOL; order and how it came back
+	KindReturn                   // SOLD → POOL; order and why it came back
 	KindReclaim                  // GRANT[b] → POOL; sale, b, epoch, number
 	KindBump                     // GRANT[b] → POOL; sale, b, new epoch, sku
-	KindWithdraw                 // POOL → WITHDRAWN; sale, sku, revision
+	KindWithdraw                 // POOL → WITHDRAWN; sale, sku, revision, or a called-off order
 )
 
 func (k Kind) String() string {
@@ -85,6 +92,7 @@ type Line struct {
 	Bucket   int // of the GRANT side, where there is one
 	Quantity int64
 	Claim    *shop.ClaimID // of the kinds that concern an order
+	Buyer    string        // of that order; the machine fills it in when it reads lines
 	Ref      string        // what makes the move unique beside Claim
 	At       time.Time     // the ledger's clock
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -39,6 +40,9 @@ func (b *Book) Reclaim(bucket shop.Bucket, epoch int64, back Reclaim) (bumped bo
 	if back == row.LastReclaim {
 		return false, nil
 	}
+	if back.Units < 0 {
+		return false, fmt.Errorf("ledger: reclaim of %d units", back.Units)
+	}
 	granted := b.units(Account{bucket.Sale, back.SKU, Granted, bucket.Number})
 	if back.Number != row.LastReclaim.Number+1 || granted < back.Units {
 		return true, b.bump(row)
@@ -68,16 +72,14 @@ func (b *Book) Bump(bucket shop.Bucket, epoch int64) (int64, error) {
 	return row.Epoch, err
 }
 
-// Restock brings a SKU's total to stock: new units from outside to POOL, or
-// from POOL to WITHDRAWN. ErrShort says that the pool holds too few to
-// withdraw: the supplier reclaims them first. revision makes the line unique.
-func (b *Book) Restock(sale string, item shop.Item, revision int64) error {
-	if err := b.rest(sale); err != nil {
-		return err
-	}
+// Restock follows a change of a SKU's published stock, from before to
+// item.Stock: new units from outside to POOL, or from POOL to WITHDRAWN.
+// ErrShort says that the pool holds too few to withdraw: the supplier reclaims
+// them first. revision makes the line unique.
+func (b *Book) Restock(sale string, item shop.Item, before, revision int64) error {
 	line := Line{
 		Sale: sale, SKU: item.SKU, Kind: KindSeed, From: Outside, To: Pool,
-		Quantity: item.Stock - b.total(sale, item.SKU),
+		Quantity: item.Stock - before,
 		Ref:      sale + "/" + item.SKU + "/" + strconv.FormatInt(revision, 10),
 	}
 	if line.Quantity == 0 {
@@ -90,15 +92,4 @@ func (b *Book) Restock(sale string, item shop.Item, revision int64) error {
 		}
 	}
 	return b.move(line)
-}
-
-// total is the units of a SKU that are not withdrawn.
-func (b *Book) total(sale, sku string) int64 {
-	var sum int64
-	for account, balance := range b.balances {
-		if account.Sale == sale && account.SKU == sku && account.Name != Withdrawn {
-			sum += balance.units
-		}
-	}
-	return sum
 }

@@ -1,0 +1,188 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
+)
+
+const (
+	// auditEvery is the pause between audits; restFactor keeps them under a
+	// twentieth of a core however large the ledger grows.
+	auditEvery = time.Minute
+	restFactor = 20
+	// undecidedMax is how long a ticket may wait while the ledger is up.
+	undecidedMax = 30 * time.Second
+)
+
+// Auditor evaluates the invariants while the node runs. Its fields are set
+// once.
+type Auditor struct {
+	Books   ledger.Books
+	Supply  ledger.Supply
+	Stock   stock.Supply
+	Tickets stock.Counter
+	Board   *gate.Board
+	Now     func() time.Time
+	Halt    func(sale, reason string) // keeps a sale from selling
+	Log     *slog.Logger
+
+	broken atomic.Int64 // invariants broken at the last audit; −1: none yet
+}
+
+// Run audits until ctx ends, at once and then every minute.
+func (a *Auditor) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		began := a.Now()
+		a.audit(ctx)
+		timer.Reset(max(auditEvery, restFactor*a.Now().Sub(began)))
+	}
+}
+
+// Broken returns how many invariants were broken when last looked at.
+func (a *Auditor) Broken() int64 { return a.broken.Load() }
+
+// audit replays the whole ledger and halts the sales whose books are wrong.
+func (a *Auditor) audit(ctx context.Context) {
+	findings, err := replay(ctx, a.Books, "")
+	if err != nil {
+		if ctx.Err() == nil {
+			a.Log.Error("audit the ledger", "error", err)
+		}
+		return
+	}
+	for _, notice := range a.Board.Notices() {
+		found, err := a.online(ctx, notice)
+		if err != nil {
+			a.Log.Warn("audit the stock", "sale", notice.Sale.ID, "error", err)
+			continue
+		}
+		findings = append(findings, found...)
+	}
+	broken := map[string]bool{}
+	for _, f := range findings {
+		broken[f.invariant] = true
+		a.Log.Error("an invariant is broken", "invariant", f.invariant, "sale", f.sale, "detail", f.detail)
+		if f.sale != "" && haltsSale(f.invariant) {
+			a.Halt(f.sale, "the books do not balance: "+f.detail)
+		}
+	}
+	a.broken.Store(int64(len(broken)))
+}
+
+// haltsSale: where units or money do not add up nothing may be sold; where
+// something merely takes too long selling on does no harm.
+func haltsSale(invariant string) bool {
+	switch invariant {
+	case "I1", "I2", "I3", "I4", "I8":
+		return true
+	}
+	return false
+}
+
+// Sale evaluates every invariant of one sale.
+func (a *Auditor) Sale(ctx context.Context, sale string) ([]Result, error) {
+	notice, ok := a.Board.Notice(sale)
+	if !ok {
+		return nil, ledger.ErrNotFound
+	}
+	findings, err := replay(ctx, a.Books, sale)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.online(ctx, notice)
+	if err != nil {
+		return nil, err
+	}
+	return conclude(append(findings, found...)), nil
+}
+
+// online looks at what the ledger alone cannot tell.
+func (a *Auditor) online(ctx context.Context, notice *gate.Notice) ([]finding, error) {
+	sale := notice.Sale.ID
+	var findings []finding
+	report := func(invariant, format string, args ...any) {
+		findings = append(findings, finding{invariant, sale, fmt.Sprintf(format, args...)})
+	}
+	shelves, overdue, err := a.shelves(ctx, sale, report)
+	if err != nil {
+		return nil, err
+	}
+	stand, err := a.Supply.Stand(ctx, sale) // after the shelves: what was sold in between makes GRANT smaller
+	if err != nil {
+		return nil, fmt.Errorf("read how %s stands: %w", sale, err)
+	}
+	free := map[string]int64{}
+	for i := range stand.Buckets {
+		row := &stand.Buckets[i]
+		shelf, ok := shelves[row.Number]
+		if !ok || shelf.Epoch != row.Epoch || shelf.LastGrant != row.LastGrant {
+			continue // a grant is on its way
+		}
+		for sku, granted := range row.Granted {
+			if has := shelf.Free[sku] + shelf.Undecided[sku]; has < granted {
+				report("I5", "bucket %d of %s has %d of %d granted units of %s", row.Number, sale, has, granted, sku)
+			}
+			free[sku] += shelf.Free[sku]
+		}
+	}
+	if notice.Phase == shop.Closed && overdue {
+		report("I7", "%s is closed and has undecided tickets", sale)
+	}
+	a.barred(notice, free, report)
+	return findings, nil
+}
+
+// shelves reads the stock's buckets, and reports tickets that wait too long.
+func (a *Auditor) shelves(ctx context.Context, sale string, report func(string, string, ...any)) (map[int]stock.Shelf, bool, error) {
+	stand, err := a.Supply.Stand(ctx, sale)
+	if err != nil {
+		return nil, false, fmt.Errorf("read how %s stands: %w", sale, err)
+	}
+	shelves, overdue := map[int]stock.Shelf{}, false
+	for i := range stand.Buckets {
+		bucket := shop.Bucket{Sale: sale, Number: stand.Buckets[i].Number}
+		shelf, err := a.Stock.Shelf(ctx, bucket)
+		if err != nil {
+			continue // the supplier begins it anew; until then there is nothing to compare
+		}
+		shelves[bucket.Number] = shelf
+		oldest, err := a.Tickets.Undecided(ctx, bucket, 1)
+		if err != nil {
+			return nil, false, fmt.Errorf("read undecided tickets of %s: %w", bucket, err)
+		}
+		if len(oldest) > 0 && a.Now().Sub(oldest[0].At) > undecidedMax {
+			overdue = true
+			report("I6", "ticket %s of %s waits since %s", oldest[0].Claim, sale, oldest[0].At.UTC().Format(time.RFC3339))
+		}
+	}
+	return shelves, overdue, nil
+}
+
+// barred reports units that are free while the board turns everybody away.
+func (a *Auditor) barred(notice *gate.Notice, free map[string]int64, report func(string, string, ...any)) {
+	current, ok := a.Board.Notice(notice.Sale.ID)
+	if !ok || current.Phase != shop.Open || current.Halted != "" {
+		return
+	}
+	for i := range current.Items {
+		item := &current.Items[i]
+		if item.No != nil && item.Free > 0 && free[item.SKU] > 0 {
+			report("I9", "%d units of %s/%s are free and the board says %s", free[item.SKU], notice.Sale.ID, item.SKU, item.No.Code)
+		}
+	}
+}

@@ -1,0 +1,193 @@
+// Package checkout is the buyer's half of a sale: gate, stock, and the wait
+// for the ledger's answer.
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
+)
+
+// Wish is a buyer's request for units, its form already checked.
+type Wish struct {
+	Sale     string
+	Buyer    string
+	Key      string // Idempotency-Key; never empty
+	SKU      string
+	Quantity int64
+	Wait     time.Duration // how long to wait for the decision; 0: not at all
+}
+
+// Answer is what the buyer hears.
+type Answer struct {
+	Order  shop.Order // status pending: not decided within Wish.Wait
+	Repeat bool       // the claim was known before this call
+}
+
+// Desk serves buyers. Its fields are set once, before the first call.
+type Desk struct {
+	Hasher    *shop.Hasher
+	Board     *gate.Board
+	Known     *Known
+	Stock     stock.Counter
+	Claims    ledger.Claims
+	Orders    ledger.Orders
+	Decisions *Decisions
+	Standings *Standings
+	Buckets   int
+	Nonce     func() uint64
+
+	// Want tells the supplier that a buyer was turned away, and returns a
+	// channel that closes when the board has been looked over since.
+	Want func(bucket shop.Bucket, sku string, quantity int64) <-chan struct{}
+
+	// Ended hears of orders that a buyer gave back.
+	Ended func(order shop.Order)
+}
+
+// Buy turns a wish into an order, or a shop.Refusal. Any other error means
+// that the outcome is unknown: the same key asks again.
+func (d *Desk) Buy(ctx context.Context, wish Wish) (Answer, error) {
+	v := d.visit(wish)
+	if d.Known.Claim(v.claim) {
+		answer, found, err := v.known(ctx)
+		if found || err != nil {
+			return answer, err
+		}
+	}
+	notice, err := d.entry(wish.Sale, wish.SKU)
+	if err != nil {
+		return Answer{}, err
+	}
+	if limit := notice.Sale.LimitPerBuyer; wish.Quantity > limit {
+		return Answer{}, v.overLimit(ctx, fmt.Sprintf("One buyer may have %d; ask for fewer.", limit))
+	}
+	return v.reserve(ctx, notice.Sale.LimitPerBuyer)
+}
+
+// KnownKey reports whether a key of the sale may belong to a claim that has a
+// ticket or an answer: such a request takes the long way in every phase.
+func (d *Desk) KnownKey(sale, key string) bool {
+	return d.Known.Key(d.Hasher.KeyPrint(sale, key))
+}
+
+// Order returns the buyer's order as it now is. Somebody else's is not found.
+func (d *Desk) Order(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, error) {
+	order, err := d.Claims.Order(ctx, id)
+	switch {
+	case err == nil && order.Buyer == buyer:
+		return order, nil
+	case err == nil || !errors.Is(err, ledger.ErrNotFound):
+		return shop.Order{}, notFoundOr(err)
+	case !d.Known.Claim(id):
+		return shop.Order{}, notFoundOr(nil)
+	}
+	for _, notice := range d.Board.Notices() { // an id does not tell its sale
+		bucket := d.bucket(notice.Sale.ID, buyer)
+		ticket, found, err := d.Stock.Ticket(ctx, bucket, id)
+		if err != nil {
+			return shop.Order{}, fmt.Errorf("look for ticket %s: %w", id, err)
+		}
+		if found && ticket.Buyer == buyer {
+			return d.pending(&ticket), nil
+		}
+	}
+	return shop.Order{}, notFoundOr(nil)
+}
+
+// OrdersOf returns the buyer's decided orders in a sale, oldest first.
+func (d *Desk) OrdersOf(ctx context.Context, buyer, sale string) ([]shop.Order, error) {
+	if _, ok := d.Board.Notice(sale); !ok {
+		return nil, noSuchSale()
+	}
+	standing, err := d.Claims.Standing(ctx, sale, buyer)
+	if err != nil {
+		return nil, fmt.Errorf("read the buyer's orders: %w", err)
+	}
+	return standing.Orders, nil
+}
+
+// Cancel gives the buyer's units back.
+func (d *Desk) Cancel(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, error) {
+	order, err := d.Orders.Cancel(ctx, ledger.Cancellation{Order: id, Buyer: buyer})
+	if errors.Is(err, ledger.ErrNotFound) {
+		return d.cancelPending(ctx, buyer, id)
+	}
+	if err != nil {
+		return shop.Order{}, err
+	}
+	d.Standings.Forget(ledger.Holder{Sale: order.Sale, Buyer: buyer})
+	d.Ended(order)
+	return order, nil
+}
+
+// cancelPending tells a ticket, which cannot be cancelled yet, from nothing.
+func (d *Desk) cancelPending(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, error) {
+	if _, err := d.Order(ctx, buyer, id); err != nil {
+		return shop.Order{}, err
+	}
+	return shop.Order{}, shop.Refusal{
+		Code: shop.WrongStatus, Detail: "The order is pending: wait for its decision, then cancel it.",
+	}
+}
+
+// entry returns the sale's notice, or the no that the board shows for the
+// item.
+func (d *Desk) entry(sale, sku string) (*gate.Notice, error) {
+	notice, ok := d.Board.Notice(sale)
+	if !ok {
+		return nil, noSuchSale()
+	}
+	if notice.No != nil {
+		return nil, *notice.No
+	}
+	if no := d.Board.Suspended(); no != nil {
+		return nil, *no
+	}
+	_, item, ok := notice.Item(sku)
+	if !ok {
+		return nil, shop.Refusal{Code: shop.Malformed, Detail: "The sale has no item with this sku; its page lists them."}
+	}
+	if item.No != nil {
+		return nil, *item.No
+	}
+	return notice, nil
+}
+
+func (d *Desk) bucket(sale, buyer string) shop.Bucket {
+	return shop.Bucket{Sale: sale, Number: d.Hasher.Bucket(sale, buyer, d.Buckets)}
+}
+
+// pending is a ticket as its buyer sees it: not a promise yet.
+func (d *Desk) pending(ticket *shop.Ticket) shop.Order {
+	order := shop.Order{
+		ID: ticket.Claim, Sale: ticket.Bucket.Sale, Buyer: ticket.Buyer, SKU: ticket.SKU,
+		Quantity: ticket.Quantity, Status: shop.Pending, CreatedAt: ticket.At.UTC(),
+	}
+	if notice, ok := d.Board.Notice(order.Sale); ok {
+		order.AsOf = notice.AsOf
+		if item, _, ok := notice.Item(order.SKU); ok {
+			order.Amount = item.Price.Amount * order.Quantity
+			order.Currency = item.Price.Currency
+		}
+	}
+	return order
+}
+
+func noSuchSale() shop.Refusal {
+	return shop.Refusal{Code: shop.NotFound, Detail: "There is no such sale."}
+}
+
+// notFoundOr hides whether an order exists; a fault stays a fault.
+func notFoundOr(err error) error {
+	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return fmt.Errorf("read the order: %w", err)
+	}
+	return shop.Refusal{Code: shop.NotFound, Detail: "You have no such order. If it was pending, ask again with the same Idempotency-Key."}
+}

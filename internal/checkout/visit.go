@@ -1,0 +1,244 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/crash"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
+)
+
+const (
+	// lookMax bounds the wait for a fresh look at the stock before a buyer who
+	// found none hears so. The look itself takes about a millisecond.
+	lookMax = 250 * time.Millisecond
+	// askAgain is what a buyer is told to wait where units are on their way.
+	askAgain = time.Second
+)
+
+// visit is one wish on its way through the desk.
+type visit struct {
+	*Desk
+	wish   Wish
+	claim  shop.ClaimID
+	bucket shop.Bucket
+	nonce  uint64
+}
+
+func (d *Desk) visit(wish Wish) *visit {
+	return &visit{
+		Desk: d, wish: wish,
+		claim:  d.Hasher.Claim(wish.Sale, wish.Buyer, wish.Key),
+		bucket: d.bucket(wish.Sale, wish.Buyer),
+		nonce:  d.Nonce(),
+	}
+}
+
+// known answers a repeat from its decision, or from its ticket: in every
+// phase, and before any "sold out".
+func (v *visit) known(ctx context.Context) (Answer, bool, error) {
+	waiter := v.Decisions.Expect(v.claim) // first: an announcement from here on is not missed
+	defer waiter.Leave()
+	order, err := v.Claims.Order(ctx, v.claim)
+	if err == nil {
+		answer, err := v.repeat(&order)
+		return answer, true, err
+	}
+	if !errors.Is(err, ledger.ErrNotFound) {
+		return Answer{}, false, fmt.Errorf("read a known claim: %w", err)
+	}
+	ticket, found, err := v.Stock.Ticket(ctx, v.bucket, v.claim)
+	if err != nil {
+		return Answer{}, false, fmt.Errorf("look for a known ticket: %w", err)
+	}
+	if found {
+		answer, err := v.await(ctx, waiter, &ticket)
+		return answer, true, err
+	}
+	select {
+	case <-waiter.Done(): // decided and settled between the two looks
+		order := waiter.Order()
+		answer, err := v.repeat(&order)
+		return answer, true, err
+	default: // lost with its stock
+		return Answer{}, false, nil
+	}
+}
+
+// reserve asks the stock, and asks once more where the first no may be out of
+// date.
+func (v *visit) reserve(ctx context.Context, limit int64) (Answer, error) {
+	waiter := v.Decisions.Expect(v.claim)
+	defer waiter.Leave()
+	ask := stock.Ask{
+		Claim: v.claim, Nonce: v.nonce, KeyPrint: v.Hasher.KeyPrint(v.wish.Sale, v.wish.Key),
+		Buyer: v.wish.Buyer, SKU: v.wish.SKU, Quantity: v.wish.Quantity, Limit: limit, Live: stock.LiveUnknown,
+	}
+	answer, err := v.ask(ctx, ask)
+	if err != nil {
+		return Answer{}, err
+	}
+	switch answer.Outcome {
+	case stock.Limit:
+		ask.Live, err = v.live(ctx, limit)
+	case stock.Out, stock.Unknown:
+		err = v.look(ctx)
+	case stock.Pending:
+		return v.taken(ctx, waiter, &answer.Ticket)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	answer, err = v.ask(ctx, ask)
+	if err != nil {
+		return Answer{}, err
+	}
+	if answer.Outcome == stock.Pending {
+		return v.taken(ctx, waiter, &answer.Ticket)
+	}
+	return Answer{}, v.notNow(answer)
+}
+
+// taken waits for the ticket's decision. A ticket of another visit may be
+// decided already, unheard by this one: then the ledger has the answer.
+func (v *visit) taken(ctx context.Context, waiter *Waiter, ticket *shop.Ticket) (Answer, error) {
+	if ticket.Nonce != v.nonce {
+		if answer, found, err := v.known(ctx); found || err != nil {
+			return answer, err
+		}
+	}
+	return v.await(ctx, waiter, ticket)
+}
+
+// ask puts one ask to the stock. What it leads to is remembered before the
+// buyer can come again.
+func (v *visit) ask(ctx context.Context, ask stock.Ask) (stock.Answer, error) {
+	var space [1]stock.Answer
+	answers, err := v.Stock.Reserve(ctx, v.bucket, []stock.Ask{ask}, space[:0])
+	if err != nil {
+		return stock.Answer{}, fmt.Errorf("reserve: %w", err)
+	}
+	if answers[0].Outcome == stock.Pending {
+		crash.At(crash.AfterReserve)
+		v.Known.Add(ledger.Print{Claim: v.claim, KeyPrint: ask.KeyPrint})
+	}
+	return answers[0], nil
+}
+
+// live reads what the ledger says the buyer has, after the stock's hint that
+// it is too much. It returns a refusal where the ledger agrees.
+func (v *visit) live(ctx context.Context, limit int64) (int64, error) {
+	standing, err := v.Standings.Read(ctx, ledger.Holder{Sale: v.wish.Sale, Buyer: v.wish.Buyer})
+	if err != nil {
+		return 0, fmt.Errorf("read the buyer's standing: %w", err)
+	}
+	if standing.Live+v.wish.Quantity > limit {
+		return 0, limitReached(standing, fmt.Sprintf("One buyer may have %d, and you have %d.", limit, standing.Live))
+	}
+	return standing.Live, nil
+}
+
+// overLimit refuses more than anybody may have.
+func (v *visit) overLimit(ctx context.Context, detail string) error {
+	standing, err := v.Standings.Read(ctx, ledger.Holder{Sale: v.wish.Sale, Buyer: v.wish.Buyer})
+	if err != nil {
+		return fmt.Errorf("read the buyer's standing: %w", err)
+	}
+	return limitReached(standing, detail)
+}
+
+func limitReached(standing ledger.Standing, detail string) shop.Refusal {
+	no := shop.Refusal{Code: shop.LimitReached, Detail: detail}
+	for i := range standing.Orders {
+		if standing.Orders[i].Status.Live() {
+			no.Orders = append(no.Orders, standing.Orders[i].ID)
+		}
+	}
+	return no
+}
+
+// look waits until the board has been looked over, and returns the no that it
+// shows now. nil: there are units, try again.
+func (v *visit) look(ctx context.Context) error {
+	looked := v.Want(v.bucket, v.wish.SKU, v.wish.Quantity)
+	timer := time.NewTimer(lookMax)
+	defer timer.Stop()
+	select {
+	case <-looked:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	_, err := v.entry(v.wish.Sale, v.wish.SKU)
+	return err
+}
+
+// notNow is the second no of the stock, while the board still shows units.
+func (v *visit) notNow(answer stock.Answer) error {
+	notice, err := v.entry(v.wish.Sale, v.wish.SKU)
+	if err != nil {
+		return err
+	}
+	_, item, _ := notice.Item(v.wish.SKU)
+	if answer.Outcome == stock.Out && item.Free < v.wish.Quantity {
+		return shop.Refusal{Code: shop.NotEnough, Detail: "Fewer units are free than you ask for; ask for fewer."}
+	}
+	return shop.Refusal{
+		Code: shop.Unavailable, RetryAfter: askAgain,
+		Detail: "This cannot be answered at the moment; ask again with the same Idempotency-Key.",
+	}
+}
+
+// await waits for the ticket's decision, as long as the buyer wants to.
+func (v *visit) await(ctx context.Context, waiter *Waiter, ticket *shop.Ticket) (Answer, error) {
+	if ticket.SKU != v.wish.SKU || ticket.Quantity != v.wish.Quantity {
+		return Answer{}, keyReused()
+	}
+	repeat := ticket.Nonce != v.nonce
+	if v.wish.Wait > 0 {
+		timer := time.NewTimer(v.wish.Wait)
+		defer timer.Stop()
+		select {
+		case <-waiter.Done():
+			order := waiter.Order()
+			return told(&order, repeat)
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return Answer{Order: v.pending(ticket), Repeat: repeat}, nil
+}
+
+// repeat answers with a decided order, if it is of the same wish.
+func (v *visit) repeat(order *shop.Order) (Answer, error) {
+	if order.SKU != v.wish.SKU || order.Quantity != v.wish.Quantity {
+		return Answer{}, keyReused()
+	}
+	return told(order, true)
+}
+
+// told turns a decided order into what its buyer hears: a refused one is a no
+// that is final for its key.
+func told(order *shop.Order, repeat bool) (Answer, error) {
+	if order.Status != shop.Refused {
+		return Answer{Order: *order, Repeat: repeat}, nil
+	}
+	no := shop.Refusal{Code: order.Reason, Order: order, AsOf: order.AsOf}
+	switch order.Reason {
+	case shop.LimitReached:
+		no.Detail = "You have as many units as one buyer may have."
+	case shop.SoldOut:
+		no.Detail = "Sold out."
+	default:
+		no.Detail = "Others were faster in the last moment. A new attempt, with a new Idempotency-Key, may win."
+	}
+	return Answer{}, no
+}
+
+func keyReused() shop.Refusal {
+	return shop.Refusal{Code: shop.KeyReused, Detail: "This Idempotency-Key was used for another sku or quantity; use a new key."}
+}

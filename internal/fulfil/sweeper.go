@@ -1,0 +1,99 @@
+package fulfil
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
+)
+
+const (
+	// sweepEvery and sweepAfter: a ticket that the queue lost is decided within
+	// seconds; one that merely waits its turn is left alone.
+	sweepEvery = time.Second
+	sweepAfter = 2 * time.Second
+	// sweepMax bounds one look at one bucket; the oldest come first, so the
+	// next look finds the rest.
+	sweepMax = 4096
+)
+
+// Sweeper re-reads the stock's undecided tickets, those of earlier epochs
+// too: queue, pending lists and brokers are only hints.
+type Sweeper struct {
+	Worker  *Worker
+	Stock   stock.Counter
+	Buckets func() []shop.Bucket
+	Now     func() time.Time
+	Log     *slog.Logger
+
+	oldest atomic.Int64 // unix nanoseconds of the oldest undecided ticket; 0: none
+}
+
+// Run sweeps until ctx ends.
+func (s *Sweeper) Run(ctx context.Context) error {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			s.sweep(ctx)
+		}
+	}
+}
+
+// Oldest returns since when the oldest undecided ticket waits; zero: none does.
+func (s *Sweeper) Oldest() time.Time {
+	at := s.oldest.Load()
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, at).UTC()
+}
+
+// sweep looks at every bucket once.
+func (s *Sweeper) sweep(ctx context.Context) {
+	var oldest time.Time
+	for _, bucket := range s.Buckets() {
+		tickets, err := s.Stock.Undecided(ctx, bucket, sweepMax)
+		if err != nil {
+			s.Log.Warn("read undecided tickets", "bucket", bucket.String(), "error", err)
+			continue
+		}
+		if len(tickets) > 0 && (oldest.IsZero() || tickets[0].At.Before(oldest)) {
+			oldest = tickets[0].At
+		}
+		s.fulfil(ctx, overdue(tickets, s.Now().Add(-sweepAfter)))
+	}
+	if oldest.IsZero() {
+		s.oldest.Store(0)
+		return
+	}
+	s.oldest.Store(oldest.UnixNano())
+}
+
+func (s *Sweeper) fulfil(ctx context.Context, tickets []shop.Ticket) {
+	for len(tickets) > 0 {
+		batch := tickets[:min(batchMax, len(tickets))]
+		tickets = tickets[len(batch):]
+		if !s.Worker.fulfil(ctx, batch) {
+			return
+		}
+		s.Log.Warn("decided tickets that the queue had not brought", "tickets", len(batch))
+	}
+}
+
+// overdue returns the leading tickets, oldest first, that were written before
+// then.
+func overdue(tickets []shop.Ticket, then time.Time) []shop.Ticket {
+	for i := range tickets {
+		if tickets[i].At.After(then) {
+			return tickets[:i]
+		}
+	}
+	return tickets
+}

@@ -1,0 +1,158 @@
+// Package fulfil is the shop's half of a sale: tickets become decisions in the
+// ledger, buyers hear them, the stock settles.
+package fulfil
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/crash"
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/queue"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
+)
+
+const (
+	// batchMax bounds one transaction: past it a commit's cost is spread thin
+	// enough, and the first of the batch should not wait for the last.
+	batchMax = 1024
+	// retryMin and retryMax bound the pause after a ledger that could not
+	// decide.
+	retryMin = 50 * time.Millisecond
+	retryMax = 2 * time.Second
+	// amendsMax bounds settling and acknowledging after the worker was told to
+	// stop: what the ledger decided should reach the stock all the same.
+	amendsMax = 2 * time.Second
+)
+
+// Worker decides tickets in batches. Several may run over one queue.
+type Worker struct {
+	Queue  queue.Queue
+	Ledger ledger.Claims
+	Stock  stock.Counter
+	Board  *gate.Board
+	// Decided tells the buyers who wait, and whoever else wants to know, once
+	// the decisions are on disk.
+	Decided func([]ledger.Decision)
+	Log     *slog.Logger
+}
+
+// Run decides whatever the queue brings until ctx ends.
+func (w *Worker) Run(ctx context.Context) error {
+	deliveries := make([]queue.Delivery, 0, batchMax)
+	tickets := make([]shop.Ticket, 0, batchMax)
+	for {
+		var err error
+		deliveries, err = w.Queue.Receive(ctx, batchMax, deliveries[:0])
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			w.Log.Error("receive tickets", "error", err)
+			pause(ctx, retryMin)
+			continue
+		}
+		crash.At(crash.TicketRead)
+		tickets = tickets[:0]
+		for i := range deliveries {
+			tickets = append(tickets, deliveries[i].Ticket)
+		}
+		if !w.fulfil(ctx, tickets) {
+			continue // not decided: the stock keeps the tickets, the sweeper comes back to them
+		}
+		w.ack(ctx, deliveries)
+	}
+}
+
+// fulfil decides tickets, tells their buyers and settles with the stock. It
+// reports false where ctx ended before they were decided.
+func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket) bool {
+	decisions, ok := w.decide(ctx, tickets)
+	if !ok {
+		return false
+	}
+	w.Decided(decisions)
+	crash.At(crash.BeforeSettle)
+	w.settle(ctx, decisions)
+	crash.At(crash.AfterSettle)
+	return true
+}
+
+// decide asks the ledger until it answers. A ledger without room stops the
+// selling; it goes on by itself when there is room again.
+func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decision, bool) {
+	wait := retryMin
+	suspended := false
+	for {
+		decisions, err := w.Ledger.Decide(ctx, tickets)
+		if err == nil {
+			if suspended {
+				w.Board.Resume()
+				w.Log.Info("the ledger writes again; selling goes on")
+			}
+			return decisions, true
+		}
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		if !suspended {
+			suspended = true
+			w.Board.Suspend(suspension(err))
+			w.Log.Error("the ledger cannot write; selling stops until it can", "tickets", len(tickets), "error", err)
+		}
+		pause(ctx, wait)
+		wait = min(2*wait, retryMax)
+	}
+}
+
+func suspension(err error) shop.Refusal {
+	no := shop.Refusal{
+		Code: shop.Unavailable, RetryAfter: retryMax,
+		Detail: "The shop cannot take orders at the moment; ask again with the same Idempotency-Key.",
+	}
+	if errors.Is(err, ledger.ErrFull) {
+		no.Detail = "The shop has no room to write orders at the moment; ask again with the same Idempotency-Key."
+	}
+	return no
+}
+
+// settle tells the stock what became of the tickets, bucket by bucket. What
+// fails stays in the stock's outbox, for the sweeper.
+func (w *Worker) settle(ctx context.Context, decisions []ledger.Decision) {
+	amends, cancel := context.WithTimeout(context.WithoutCancel(ctx), amendsMax)
+	defer cancel()
+	byBucket := map[shop.Bucket][]stock.Settlement{}
+	for i := range decisions {
+		d := &decisions[i]
+		byBucket[d.Ticket.Bucket] = append(byBucket[d.Ticket.Bucket],
+			stock.Settlement{Ticket: d.Ticket, Verdict: d.Verdict, Live: d.Live})
+	}
+	for bucket, settlements := range byBucket {
+		if err := w.Stock.Settle(amends, bucket, settlements); err != nil {
+			w.Log.Warn("settle", "bucket", bucket.String(), "tickets", len(settlements), "error", err)
+		}
+	}
+}
+
+func (w *Worker) ack(ctx context.Context, deliveries []queue.Delivery) {
+	amends, cancel := context.WithTimeout(context.WithoutCancel(ctx), amendsMax)
+	defer cancel()
+	if err := w.Queue.Ack(amends, deliveries); err != nil {
+		w.Log.Warn("acknowledge tickets", "tickets", len(deliveries), "error", err)
+	}
+	crash.At(crash.AfterAck)
+}
+
+// pause waits d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

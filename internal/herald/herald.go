@@ -1,0 +1,210 @@
+// Package herald keeps the board true: it flips sales into the phases that
+// their times ask for, has their stock tended, and posts what is left.
+package herald
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
+)
+
+const (
+	// roundEvery is how often every sale that is not closed is looked at, so
+	// that a lost hint costs a second at most.
+	roundEvery = time.Second
+	// restFactor keeps looking under a tenth of a core: after a look that took
+	// t, touched sales wait 9 t.
+	restFactor = 9
+	// restMin is the least time between two looks at touched sales.
+	restMin = 10 * time.Millisecond
+)
+
+// Herald looks at every sale of the node. Its fields are set once.
+type Herald struct {
+	Sales  ledger.Sales
+	Supply ledger.Supply
+	Stock  stock.Supply
+	Board  *gate.Board
+	Clock  *ledger.Clock
+	Tend   func(ctx context.Context, sale string) error // hands granted units to the stock; nil: another node does
+	Log    *slog.Logger
+
+	once     sync.Once
+	mu       sync.Mutex
+	touched  map[string]bool
+	renewed  bool              // the ledger's list of sales may have changed
+	halted   map[string]string // why a sale must not sell, from the auditor
+	looked   chan struct{}     // closes when the next look is over
+	hint     chan struct{}     // somebody touched something
+	listings map[string]ledger.Listing
+	failing  map[string]string // last fault by sale, so that each is logged once
+}
+
+func (h *Herald) init() {
+	h.once.Do(func() {
+		h.touched, h.halted = map[string]bool{}, map[string]string{}
+		h.looked, h.hint = make(chan struct{}), make(chan struct{}, 1)
+		h.failing = map[string]string{}
+	})
+}
+
+// Touch says that a sale's units moved. The channel closes when the board has
+// been looked over since.
+func (h *Herald) Touch(sale string) <-chan struct{} { return h.note(sale, false) }
+
+// Renew says that a sale was published, moved or released units in a way that
+// may change its phase or its document.
+func (h *Herald) Renew(sale string) <-chan struct{} { return h.note(sale, true) }
+
+func (h *Herald) note(sale string, renewed bool) <-chan struct{} {
+	h.init()
+	h.mu.Lock()
+	h.touched[sale] = true
+	h.renewed = h.renewed || renewed
+	looked := h.looked
+	h.mu.Unlock()
+	select {
+	case h.hint <- struct{}{}:
+	default: // a hint is waiting already
+	}
+	return looked
+}
+
+// Halt keeps a sale from selling, with a reason for the operator, until
+// reason is empty.
+func (h *Herald) Halt(sale, reason string) {
+	h.init()
+	h.mu.Lock()
+	if reason == "" {
+		delete(h.halted, sale)
+	} else {
+		h.halted[sale] = reason
+	}
+	h.mu.Unlock()
+	h.Renew(sale)
+}
+
+// Run looks until ctx ends.
+func (h *Herald) Run(ctx context.Context) error {
+	h.init()
+	due := time.NewTimer(0)
+	defer due.Stop()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	for {
+		full := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-due.C:
+			full = true
+		case <-h.hint:
+			select {
+			case <-rest.C:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		began := h.Clock.Now()
+		next := h.Round(ctx, full)
+		rest.Reset(max(restMin, restFactor*h.Clock.Now().Sub(began)))
+		if full {
+			due.Reset(next)
+		}
+	}
+}
+
+// Round looks once, at every sale or at the touched ones, and returns when to
+// look again at the latest. Run does this by itself; a node that starts calls
+// it once before it opens its doors.
+func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
+	h.init()
+	h.mu.Lock()
+	touched, renewed, looked := h.touched, h.renewed, h.looked
+	h.touched, h.renewed, h.looked = map[string]bool{}, false, make(chan struct{})
+	halted := maps.Clone(h.halted)
+	h.mu.Unlock()
+	defer close(looked)
+	if full || renewed || h.listings == nil {
+		if err := h.list(ctx, halted); err != nil {
+			h.fault(ctx, "", err)
+			return roundEvery
+		}
+	}
+	h.fault(ctx, "", nil)
+	for _, id := range slices.Sorted(maps.Keys(h.listings)) {
+		if touched[id] || (full && !h.settled(id)) {
+			h.look(ctx, h.listings[id], halted[id])
+		}
+	}
+	return h.next()
+}
+
+// list flips what is due and reads the sales anew.
+func (h *Herald) list(ctx context.Context, halted map[string]string) error {
+	moved, err := h.Sales.Flip(ctx, slices.Sorted(maps.Keys(halted)))
+	if err != nil {
+		return err
+	}
+	for _, sale := range moved {
+		h.Log.Info("a sale moved by its times", "sale", sale)
+	}
+	all, err := h.Sales.Sales(ctx)
+	if err != nil {
+		return err
+	}
+	h.listings = make(map[string]ledger.Listing, len(all))
+	for _, listing := range all {
+		h.listings[listing.Sale.ID] = listing
+	}
+	return nil
+}
+
+// settled reports whether the board shows all there will be to see of a sale
+// that is closed, unless somebody touches it.
+func (h *Herald) settled(id string) bool {
+	notice, ok := h.Board.Notice(id)
+	return ok && notice.Phase == shop.Closed && notice.Supplied
+}
+
+// next returns how long until the next flip, a second at most.
+func (h *Herald) next() time.Duration {
+	now := h.Clock.Now()
+	wait := roundEvery
+	for id := range h.listings {
+		listing := h.listings[id]
+		for _, at := range []time.Time{listing.Sale.OpensAt, listing.Sale.ClosesAt} {
+			if until := at.Sub(now); !at.IsZero() && until > 0 && until < wait {
+				wait = until
+			}
+		}
+	}
+	return max(wait, time.Millisecond)
+}
+
+// fault logs a sale's fault when it changes, not at every look.
+func (h *Herald) fault(ctx context.Context, sale string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if ctx.Err() != nil || h.failing[sale] == text || errors.Is(err, context.Canceled) {
+		return
+	}
+	if text == "" {
+		delete(h.failing, sale)
+		h.Log.Info("looking at the sale works again", "sale", sale)
+		return
+	}
+	h.failing[sale] = text
+	h.Log.Error("look at the sale", "sale", sale, "error", err)
+}

@@ -1,0 +1,141 @@
+package herald
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
+)
+
+// lowShare: fewer free units than one in so many are "low".
+const lowShare = 10
+
+// look has one sale tended and posts its notice. Where that fails the sale
+// keeps its units, and the board says that they cannot be had.
+func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string) {
+	id := listing.Sale.ID
+	var err error
+	if h.Tend != nil && halted == "" {
+		err = h.Tend(ctx, id)
+	}
+	var notice *gate.Notice
+	if err == nil {
+		notice, err = h.see(ctx, listing)
+	}
+	h.fault(ctx, id, err)
+	if err != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		notice = blind(listing)
+		halted = err.Error()
+	}
+	notice.Halted = halted
+	notice.Supplied = notice.Supplied && halted == "" && listing.Sale.DueAt(h.Clock.Now(), listing.Phase) == listing.Phase
+	notice.No = h.no(notice)
+	h.Board.Post(notice)
+}
+
+// see reads ledger and stock into a notice, the ledger first: units on their
+// way to the stock are then seen twice rather than not at all.
+func (h *Herald) see(ctx context.Context, listing ledger.Listing) (*gate.Notice, error) {
+	stand, err := h.Supply.Stand(ctx, listing.Sale.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read how the sale stands: %w", err)
+	}
+	notice := blind(listing)
+	notice.AsOf = stand.AsOf
+	notice.Supplied = true
+	free := make(map[string]int64, len(stand.Items))
+	for i := range stand.Buckets {
+		row := &stand.Buckets[i]
+		shelf, err := h.Stock.Shelf(ctx, shop.Bucket{Sale: listing.Sale.ID, Number: row.Number})
+		if err != nil && !errors.Is(err, stock.ErrUnknown) {
+			return nil, fmt.Errorf("look at the stock: %w", err)
+		}
+		notice.Supplied = notice.Supplied && err == nil && shelf.Epoch == row.Epoch && shelf.LastGrant == row.LastGrant
+		for sku, units := range shelf.Free {
+			free[sku] += units
+		}
+	}
+	for i := range notice.Items {
+		item := &notice.Items[i]
+		balance := stand.Items[item.SKU]
+		item.Free = balance.Pool + free[item.SKU]
+		item.State = state(item.Free, balance.Total-balance.Withdrawn)
+		if item.State == gate.Gone {
+			item.No = soldOut(balance, stand.AsOf)
+		}
+	}
+	return notice, nil
+}
+
+// blind is a notice of a sale whose units cannot be seen.
+func blind(listing ledger.Listing) *gate.Notice {
+	notice := &gate.Notice{Sale: listing.Sale, Phase: listing.Phase, Items: make([]gate.ItemNotice, len(listing.Sale.Items))}
+	for i := range notice.Items {
+		notice.Items[i] = gate.ItemNotice{SKU: listing.Sale.Items[i].SKU, State: gate.Gone}
+	}
+	return notice
+}
+
+func state(free, total int64) gate.State {
+	switch {
+	case free <= 0:
+		return gate.Gone
+	case free*lowShare < total:
+		return gate.Low
+	}
+	return gate.Available
+}
+
+// soldOut is final only where the ledger says that nothing is held either.
+func soldOut(balance ledger.Balance, asOf int64) *shop.Refusal {
+	if balance.Gone(1) {
+		return &shop.Refusal{Code: shop.SoldOut, Detail: "Sold out: every unit has been paid for.", AsOf: asOf}
+	}
+	return &shop.Refusal{
+		Code: shop.SoldOut, MayReturn: true,
+		Detail: "All units are held by other buyers; some may come back. Look again from time to time.",
+	}
+}
+
+// no returns what every new ask meets, or nil.
+func (h *Herald) no(notice *gate.Notice) *shop.Refusal {
+	switch notice.Phase {
+	case shop.Scheduled:
+		return &shop.Refusal{Code: shop.NotOpen, Detail: "The sale has not opened yet."}
+	case shop.Paused:
+		return &shop.Refusal{Code: shop.SalePaused, Detail: "The seller has paused the sale; it goes on later."}
+	case shop.Closed:
+		return &shop.Refusal{Code: shop.SaleClosed, Detail: "The sale is over."}
+	case shop.Open:
+	}
+	if notice.Halted != "" {
+		return &shop.Refusal{
+			Code: shop.Unavailable, RetryAfter: roundEvery,
+			Detail: "The sale cannot take orders at the moment; try again.",
+		}
+	}
+	return nothingLeft(notice)
+}
+
+// nothingLeft is the sale's own "sold out": where no item has anything free.
+// It may return if any item's units may.
+func nothingLeft(notice *gate.Notice) *shop.Refusal {
+	var no *shop.Refusal
+	for i := range notice.Items {
+		item := notice.Items[i].No
+		if item == nil {
+			return nil
+		}
+		if no == nil || item.MayReturn {
+			no = item
+		}
+	}
+	return no
+}
