@@ -1,0 +1,32 @@
+package page
+
+import (
+	"fmt"
+	"net/url"
+)
+
+// Policy returns the Content-Security-Policy of a buyer page that finds the
+// API at apiOrigin; empty is the page's own origin.
+func Policy(apiOrigin string) string { return metaPolicy(apiOrigin) + "; frame-ancestors 'none'" }
+
+// metaPolicy is Policy without what browsers ignore in a meta element.
+func metaPolicy(apiOrigin string) string {
+	connect := "'self'"
+	if apiOrigin != "" {
+		connect += " " + apiOrigin
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; connect-src " +
+		connect + "; base-uri 'none'; form-action 'self'"
+}
+
+// checkOrigin says what is wrong with an API origin.
+func checkOrigin(origin string) error {
+	if origin == "" {
+		return nil
+	}
+	address, err := url.Parse(origin)
+	if err != nil || (address.Scheme != "https" && address.Scheme != "http") || address.Host == "" || address.Scheme+"://"+address.Host != origin {
+		return fmt.Errorf("API origin %q: write scheme and host alone, such as https://shop.example", origin)
+	}
+	return nil
+}

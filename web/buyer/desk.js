@@ -1,0 +1,102 @@
+import { Attempts } from "./attempt.js";
+import { who } from "./identity.js";
+import { insist } from "./patience.js";
+
+// Desk asks for orders. Whatever happens, one press leads to one order at most:
+// every repeat bears the key of the first.
+export class Desk {
+  constructor(model, { api, identity, store, orders, changed }) {
+    Object.assign(this, { model, api, identity, store, orders, changed });
+    orders.vanished = (order) => this._vanished(order);
+  }
+
+  // resume picks up what a reload or a second tab left behind.
+  async resume() {
+    if (!(await this._attempts())) return;
+    const { last } = this.attempts;
+    if (last?.order) await this.orders.follow(last.order);
+    else if (this.attempts.unanswered(this.model.clock.now())) await this.buy();
+  }
+
+  async buy() {
+    const { model } = this;
+    if (model.step !== "idle") return;
+    this.orders.stop();
+    model.no = model.order = null;
+    this._step("asking");
+    let answer = await this._insist();
+    if (answer.status === 401) {
+      this.identity.drop();
+      if (this.identity.possible) answer = await this._insist();
+    }
+    model.step = "idle";
+    this._judge(answer);
+    this.changed();
+  }
+
+  // again leaves an order that is over and shows the choice once more.
+  again() {
+    this.orders.stop();
+    this.attempts?.free();
+    this.model.order = this.model.no = null;
+    this.changed();
+  }
+
+  _insist() {
+    return insist(
+      () => this._ask(),
+      (ms, code) => {
+        this.model.refused({ code });
+        this.model.wakeAt = performance.now() + ms;
+        this._step("resting");
+      },
+    );
+  }
+
+  // ask makes one request; its key is stored before it leaves.
+  async _ask() {
+    const { model } = this;
+    this._step("asking");
+    if (!(await this._attempts())) return { status: 401, body: { code: "unauthorized" } };
+    const now = model.clock.now();
+    const { key, sku, quantity } = this.attempts.unanswered(now) ?? this.attempts.begin(model, now);
+    Object.assign(model, { sku, quantity });
+    const path = `/api/v1/sales/${model.sale.id}/orders`;
+    return this.api.post(path, { token: await this.identity.token(), key, body: { sku, quantity } });
+  }
+
+  _judge({ status, body }) {
+    const { model, attempts } = this;
+    if (status >= 200 && status < 300 && body.id) {
+      this.orders.show(body);
+      attempts.became(body.id, body.status === "pending");
+      if (body.status === "refused") attempts.free();
+      this.orders.follow(body.id);
+      return;
+    }
+    if (status === 401) this.identity.drop();
+    if (body.order || body.code === "key_reused") attempts?.free();
+    else if (body.code !== "gave_up") attempts?.answered();
+    model.refused({ ...body, code: body.code || "fault" });
+  }
+
+  // The stock forgot a pending order: the same key may be asked with again.
+  _vanished(order) {
+    if (this.attempts?.last?.order !== order.id) return false;
+    this.attempts.became(undefined, true);
+    this.buy();
+    return true;
+  }
+
+  async _attempts() {
+    const token = await this.identity.token();
+    this.model.stranger = !token;
+    this.attempts = token ? new Attempts(this.store, who(token)) : null;
+    return this.attempts;
+  }
+
+  _step(step) {
+    this.model.step = step;
+    this.changed();
+  }
+}

@@ -1,0 +1,81 @@
+import { parts, two } from "./clock.js";
+import { $, make, put } from "./dom.js";
+import { moment, t } from "./words.js";
+
+const every = 200; // ms; a second must not seem to last longer than the next
+
+// Ticker draws what changes with time alone.
+export class Ticker {
+  _shape = "";
+  _lastSecond = 0;
+
+  constructor(model, redraw) {
+    this.model = model;
+    this.redraw = redraw;
+    this.countdown = $("countdown");
+    setInterval(() => this._tick(), every);
+  }
+
+  draw() {
+    this._clock();
+    this._ring();
+  }
+
+  // Once a second everything, so that buttons follow the clock too.
+  _tick() {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this._lastSecond) {
+      this._lastSecond = second;
+      this.redraw();
+    } else {
+      this.draw();
+    }
+  }
+
+  _clock() {
+    const { model } = this;
+    const { phase, left } = model;
+    const opens = model.state?.opens_at ?? model.sale.opens_at;
+    put($("when"), t("clock.when", { time: moment(opens) }));
+    if (phase === "loading") return;
+    if (phase === "scheduled") return left > 0 ? this._digits("scheduled", left) : this._words("opening");
+    if (phase === "closed") return this._words("ended");
+    return left > 0 ? this._digits("open", left) : this._words("now");
+  }
+
+  _words(name) {
+    put($("until"), "");
+    this._shape = "";
+    this.countdown.className = "words";
+    put(this.countdown, t("clock." + name));
+  }
+
+  _digits(name, left) {
+    put($("until"), t("clock." + name));
+    this.countdown.className = "";
+    const value = parts(left);
+    const units = value.days ? ["days", "hours", "minutes", "seconds"] : ["hours", "minutes", "seconds"];
+    if (this._shape !== units.join()) {
+      this._shape = units.join();
+      this.countdown.replaceChildren(
+        ...units.map((unit) => {
+          const cell = make("span", {});
+          cell.append(make("b", {}), make("small", {}, t("clock." + unit)));
+          return cell;
+        }),
+      );
+    }
+    units.forEach((unit, i) => put(this.countdown.children[i].firstChild, two(value[unit])));
+  }
+
+  _ring() {
+    const { order, payLeft, sale } = this.model;
+    if (order?.status !== "awaiting_payment") return;
+    const { days, hours, minutes, seconds } = parts(payLeft);
+    const whole = days * 24 + hours;
+    put($("left"), (whole ? whole + ":" : "") + (whole ? two(minutes) : minutes) + ":" + two(seconds));
+    const share = Math.min(1, Math.max(0, payLeft / (sale.hold * 1000)));
+    $("ring").setAttribute("stroke-dashoffset", (100 * (1 - share)).toFixed(2));
+    $("order").dataset.hurry = String(payLeft < 60_000);
+  }
+}

@@ -1,0 +1,47 @@
+import { Choice } from "./choice.js";
+import { $, put } from "./dom.js";
+import { Outcome } from "./outcome.js";
+import { Ticker } from "./ticker.js";
+import { lang, t } from "./words.js";
+
+// View draws the model. It decides nothing.
+export class View {
+  _pressed = false; // the buyer pressed, and the answer was not yet shown
+
+  constructor(model, act) {
+    this.model = model;
+    const press = (action) => () => {
+      this._pressed = true;
+      action();
+    };
+    this.choice = new Choice(model, press(act.buy));
+    this.outcome = new Outcome(model, { ...act, giveBack: press(act.giveBack) });
+    this.ticker = new Ticker(model, () => this.draw());
+    document.documentElement.lang = lang;
+    for (const node of document.querySelectorAll("[data-t]")) put(node, t(node.dataset.t));
+    for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", t(node.dataset.label));
+  }
+
+  draw() {
+    const { model } = this;
+    const phase = model.phase === "open" && model.allTaken ? "sold_out" : model.phase;
+    document.body.dataset.phase = phase;
+    put($("phase").lastElementChild, t("phase." + phase));
+    this.choice.draw();
+    this.outcome.draw();
+    this.ticker.draw();
+    this._focus();
+  }
+
+  // The pressed button is disabled or gone: without this, the keyboard would
+  // start again at the top of the page.
+  _focus() {
+    const { model } = this;
+    if (!this._pressed || model.step !== "idle" || model.acting) return;
+    this._pressed = false;
+    const lost = !document.activeElement || document.activeElement === document.body || document.activeElement.disabled || !document.activeElement.offsetParent;
+    if (!lost && !model.order) return;
+    const target = model.order || $("buy").disabled ? $("result") : $("buy");
+    target.focus({ preventScroll: target.id === "buy" });
+  }
+}
