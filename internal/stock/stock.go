@@ -17,7 +17,8 @@ var ErrUnknown = errors.New("stock: no state for this bucket")
 // LiveUnknown as Ask.Live leaves the remembered hint as it is.
 const LiveUnknown = -1
 
-// Ask is one buyer's wish for units.
+// Ask is one buyer's wish for units. Its strings are kept as long as its
+// ticket: they are no part of a bigger buffer.
 type Ask struct {
 	Claim    shop.ClaimID
 	Nonce    uint64
@@ -33,12 +34,13 @@ type Ask struct {
 // is never recorded and never final.
 type Outcome uint8
 
-// The outcomes of a reservation.
+// The outcomes of a reservation. They are judged in this order: a ticket of
+// the claim, Unknown, Limit (after Ask.Live was taken over), Out.
 const (
 	Pending Outcome = iota // Answer.Ticket was written, now or by an earlier call of this claim
 	Limit                  // undecided + live + quantity is over the limit: a hint, the ledger judges
 	Out                    // fewer than asked are free in this bucket; Answer.Free says how many
-	Unknown                // the bucket has no state, or does not know the SKU
+	Unknown                // the bucket has no state, no grant of the SKU in this epoch, or less than one unit is asked
 )
 
 // Answer is the outcome of one ask.
@@ -52,20 +54,24 @@ type Answer struct {
 type Settlement struct {
 	Ticket  shop.Ticket
 	Verdict shop.Verdict
-	Live    int64 // the buyer's live units as the deciding transaction left them
+	Live    int64 // the buyer's live units as the deciding transaction left them, or LiveUnknown
 }
 
 // Counter is the buyers' half of the stock, for desk and worker.
 type Counter interface {
 	// Reserve answers each ask as if it were alone and in order; all asks are
 	// of one bucket. Answers are appended to into and returned, one per ask.
-	// A claim that has a ticket gets that ticket again, whatever it asks for.
-	// An error means that the outcome of every ask is unknown: not a no.
+	// A claim that has a ticket, of this or an earlier epoch, gets that ticket
+	// again, whatever it asks for, and nothing else changes. A new ticket goes
+	// to the queue, too; where that fails it is undecided all the same. An
+	// error means that the outcome of every ask is unknown: not a no.
 	Reserve(ctx context.Context, bucket shop.Bucket, asks []Ask, into []Answer) ([]Answer, error)
 
 	// Settle ends tickets of one bucket, of its current or an earlier epoch.
 	// It acts only on exactly these tickets; settling twice changes nothing,
-	// and neither does settling a ticket that the stock has forgotten.
+	// and neither does settling a ticket that the stock has forgotten. The
+	// units of an earlier epoch's ticket never go back to free: the bump took
+	// them into the pool.
 	Settle(ctx context.Context, bucket shop.Bucket, settlements []Settlement) error
 
 	// Undecided returns up to limit tickets that are not settled, oldest
@@ -109,7 +115,7 @@ var ErrForked = errors.New("stock: its history and the ledger's differ")
 type Shelf struct {
 	Epoch       int64
 	Free        map[string]int64 // units of each SKU that may be reserved
-	Undecided   map[string]int64 // units of each SKU in tickets of this epoch
+	Undecided   map[string]int64 // units of each SKU in tickets of this epoch; no entry is none
 	Tickets     int              // of every epoch, not settled
 	LastGrant   int64
 	LastReclaim Reclaimed
@@ -121,17 +127,21 @@ type Supply interface {
 	Shelf(ctx context.Context, bucket shop.Bucket) (Shelf, error)
 
 	// Start begins an empty epoch of the bucket: nothing free, numbers at 0,
-	// no buyer known. Tickets of the epochs before it stay, to be decided. It
+	// no live units known. Tickets of the epochs before it stay, to be
+	// decided, and count as their buyers' undecided units until then. It
 	// changes nothing where the bucket is at that epoch or a later one.
 	Start(ctx context.Context, bucket shop.Bucket, epoch int64) error
 
 	// ApplyGrant adds the grant's units where its number is the last one + 1.
 	// A number already applied changes nothing; a gap, another epoch or a
-	// forgotten bucket is ErrForked or ErrUnknown.
+	// forgotten bucket is ErrForked or ErrUnknown. A number or a quantity
+	// below 1 is another error.
 	ApplyGrant(ctx context.Context, bucket shop.Bucket, epoch int64, grant Grant) error
 
 	// Reclaim takes at most Quantity free units of the SKU and remembers the
-	// result. The last number again returns the stored result; an earlier
-	// one, a gap, or another Previous than the stored one is ErrForked.
+	// result. The last number again returns the stored result, whatever else
+	// is asked; an earlier one, a gap, another epoch, or another Previous than
+	// the stored one is ErrForked; a forgotten bucket is ErrUnknown. A number
+	// or a quantity below 1 is another error.
 	Reclaim(ctx context.Context, bucket shop.Bucket, epoch int64, reclaim Reclaim) (Reclaimed, error)
 }
