@@ -24,14 +24,14 @@ func TestStock(t *testing.T) {
 	})
 }
 
-var bucket = shop.Bucket{Sale: "drop"}
+func drop() shop.Bucket { return shop.Bucket{Sale: "drop"} }
 
 // stocked returns a stock with units of "eu-42".
 func stocked(tb testing.TB, publish queue.Publisher, units int64) *Stock {
 	tb.Helper()
 	s := NewStock(time.Now, publish)
-	must(tb, s.Start(tb.Context(), bucket, 1))
-	must(tb, s.ApplyGrant(tb.Context(), bucket, 1, stock.Grant{Number: 1, SKU: "eu-42", Quantity: units}))
+	must(tb, s.Start(tb.Context(), drop(), 1))
+	must(tb, s.ApplyGrant(tb.Context(), drop(), 1, stock.Grant{Number: 1, SKU: "eu-42", Quantity: units}))
 	return s
 }
 
@@ -53,7 +53,7 @@ func wish(n int) stock.Ask {
 
 func reserve(tb testing.TB, s *Stock, asks ...stock.Ask) []stock.Answer {
 	tb.Helper()
-	answers, err := s.Reserve(tb.Context(), bucket, asks, nil)
+	answers, err := s.Reserve(tb.Context(), drop(), asks, nil)
 	must(tb, err)
 	return answers
 }
@@ -80,7 +80,7 @@ func TestATicketThatTheQueueDoesNotTakeIsUndecided(t *testing.T) {
 	q.depthMax = 1
 	s := stocked(t, q, 5)
 	answers := reserve(t, s, wish(1), wish(2))
-	tickets, err := s.Undecided(t.Context(), bucket, 10)
+	tickets, err := s.Undecided(t.Context(), drop(), 10)
 	must(t, err)
 	if len(tickets) != 2 || !tickets[1].Same(&answers[1].Ticket) {
 		t.Errorf("undecided are %+v, want both tickets", tickets)
@@ -100,7 +100,7 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 		strange.SKU = fmt.Sprint("eu-", n)
 		reserve(t, s, none, limited, strange)
 	}
-	shelf := s.shelf(bucket)
+	shelf := s.shelf(drop())
 	if len(shelf.buyers) != 1 || len(shelf.tickets) != 1 || len(shelf.items) != 1 {
 		t.Errorf("%d buyers, %d tickets, %d SKUs remembered, want 1 of each",
 			len(shelf.buyers), len(shelf.tickets), len(shelf.items))
@@ -118,15 +118,15 @@ func TestBuyersWithoutUnitsAreNotRemembered(t *testing.T) {
 	for n := range ends {
 		ends[n].Ticket = reserve(t, s, wish(n))[0].Ticket
 	}
-	must(t, s.Settle(t.Context(), bucket, ends))
+	must(t, s.Settle(t.Context(), drop(), ends))
 	told := wish(3)
-	if shelf := s.shelf(bucket); len(shelf.buyers) != 1 || shelf.buyers[told.Buyer].live != 1 {
+	if shelf := s.shelf(drop()); len(shelf.buyers) != 1 || shelf.buyers[told.Buyer].live != 1 {
 		t.Errorf("remembered are %v, want only who has a unit", shelf.buyers)
 	}
 	told.Live = 0
 	told.Quantity = 2
 	reserve(t, s, told)
-	if left := len(s.shelf(bucket).buyers); left != 0 {
+	if left := len(s.shelf(drop()).buyers); left != 0 {
 		t.Errorf("%d buyers remembered, want none", left)
 	}
 }
@@ -136,11 +136,11 @@ func TestAFaultMakesTheOutcomeUnknown(t *testing.T) {
 	loss := stocktest.RequestLost
 	flaky := &stocktest.Flaky{Counter: s, Supply: s, Lose: func(stocktest.Call) stocktest.Loss { return loss }}
 	lose := func() int {
-		answers, err := flaky.Reserve(t.Context(), bucket, []stock.Ask{wish(1)}, nil)
+		answers, err := flaky.Reserve(t.Context(), drop(), []stock.Ask{wish(1)}, nil)
 		if !errors.Is(err, stocktest.ErrLost) || len(answers) != 0 {
 			t.Fatalf("%d answers, error %v; want none and a lost connection", len(answers), err)
 		}
-		tickets, err := s.Undecided(t.Context(), bucket, 10)
+		tickets, err := s.Undecided(t.Context(), drop(), 10)
 		must(t, err)
 		return len(tickets)
 	}
@@ -154,7 +154,7 @@ func TestAFaultMakesTheOutcomeUnknown(t *testing.T) {
 		}
 	}
 	loss = stocktest.NoLoss
-	if _, err := flaky.Shelf(t.Context(), bucket); err != nil {
+	if _, err := flaky.Shelf(t.Context(), drop()); err != nil {
 		t.Errorf("shelf: %v", err)
 	}
 }

@@ -17,9 +17,10 @@ type Delivery struct {
 // Queue is the worker's end.
 type Queue interface {
 	// Receive waits until at least one ticket is there and returns up to limit
-	// of them: whatever waits now, no timer. Deliveries are appended to into. A ticket that
-	// is not acknowledged within the machine's redelivery time comes again,
-	// perhaps to another worker. When ctx ends it returns ctx's error.
+	// of them: whatever waits now, no timer. Deliveries are appended to into.
+	// A ticket that is not acknowledged within the machine's redelivery time
+	// comes again, perhaps to another worker. When ctx ends it returns ctx's
+	// error. A limit below 1 is an error.
 	Receive(ctx context.Context, limit int, into []Delivery) ([]Delivery, error)
 
 	// Ack forgets deliveries. Forgetting twice, or too late, changes nothing.
