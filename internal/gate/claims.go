@@ -1,0 +1,122 @@
+package gate
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// notBeforeLeeway forgives the issuer's clock; an expiry is never forgiven.
+const notBeforeLeeway = 5 * time.Second
+
+// numericDateMax is the latest NumericDate that is told apart, in seconds (the
+// year 2242): later ones count as this one, and nanoseconds stay in int64.
+const numericDateMax = 1 << 33
+
+// header is what matters of a token's header. A key id only ever picks from
+// keys that are known; keys and addresses of keys in a header are not read.
+type header struct {
+	algorithm, keyID string
+}
+
+// claims is what matters of a token's payload, in Unix nanoseconds. Without an
+// expiry it is good at no time.
+type claims struct {
+	who                Identity
+	expires, notBefore int64
+}
+
+func (c *claims) goodAt(now int64) bool {
+	return c.expires > 0 && now < c.expires && c.notBefore <= now+int64(notBeforeLeeway)
+}
+
+// readHeader refuses what it does not understand where that could change the
+// meaning of the rest: critical extensions, and types that are no JWT.
+func (v *Verifier) readHeader(segment []byte) (h header, ok bool) {
+	fits := v.readObject(segment, func(name string, value json.RawMessage) bool {
+		switch name {
+		case "alg":
+			return readString(value, &h.algorithm)
+		case "kid":
+			return readString(value, &h.keyID)
+		case "typ":
+			var kind string
+			return readString(value, &kind) && (strings.EqualFold(kind, "JWT") || strings.EqualFold(kind, "at+jwt"))
+		case "crit", "b64", "zip", "enc":
+			return false
+		}
+		return true
+	})
+	return h, fits && h.algorithm != ""
+}
+
+// readClaims returns claims that are good at no time where any of them is
+// missing or wrong.
+func (v *Verifier) readClaims(segment []byte) claims {
+	var c claims
+	fits := v.readObject(segment, func(name string, value json.RawMessage) bool {
+		switch name {
+		case "sub":
+			return readString(value, &c.who.Buyer)
+		case "sale":
+			return readString(value, &c.who.Sale) && c.who.Sale != ""
+		case "exp":
+			return readDate(value, &c.expires)
+		case "nbf":
+			return readDate(value, &c.notBefore)
+		}
+		return true
+	})
+	if !fits || CheckBuyer(c.who.Buyer) != nil {
+		return claims{}
+	}
+	return c
+}
+
+// readObject decodes segment and calls each with every member of the one JSON
+// object that it holds. A name that comes twice, even one that nobody reads,
+// makes the token mean two things to two readers: it is refused.
+func (v *Verifier) readObject(segment []byte, each func(name string, value json.RawMessage) bool) bool {
+	data, err := v.strict.AppendDecode(make([]byte, 0, v.strict.DecodedLen(len(segment))), segment)
+	if err != nil || !utf8.Valid(data) || !json.Valid(data) {
+		return false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
+		return false
+	}
+	seen := make(map[string]bool, 8)
+	for decoder.More() {
+		token, err := decoder.Token()
+		name, isName := token.(string)
+		if err != nil || !isName || seen[name] {
+			return false
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if decoder.Decode(&value) != nil || !each(name, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// readString refuses null, which would decode into anything.
+func readString(value json.RawMessage, into *string) bool {
+	return len(value) > 0 && value[0] == '"' && json.Unmarshal(value, into) == nil
+}
+
+// readDate reads a NumericDate (RFC 7519): seconds, whole or not.
+func readDate(value json.RawMessage, into *int64) bool {
+	if len(value) == 0 || value[0] == 'n' || value[0] == '"' {
+		return false
+	}
+	var seconds float64
+	if json.Unmarshal(value, &seconds) != nil || seconds < 0 {
+		return false
+	}
+	*into = int64(min(seconds, numericDateMax) * float64(time.Second))
+	return true
+}

@@ -1,0 +1,116 @@
+// Package gate says who may try: identity, limits, block lists, what is sold
+// out. A no costs no lock and no memory that a stranger can grow.
+package gate
+
+import (
+	"iter"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+// Gate is what a door asks before anything dear, in this order: Client, Admit,
+// Identify, AdmitBuyer. All of it is safe for many callers at once, and times
+// are in Unix nanoseconds.
+type Gate struct {
+	Proxies   *Proxies
+	Addresses *Limiter // by KeyOf
+	Buyers    *Limiter // by the buyer's id; orders only
+	Tokens    *Verifier
+	Counts    Counts
+}
+
+// errOtherSale answers a guest of one sale who tries another.
+var errOtherSale error = shop.Refusal{
+	Code:   shop.Forbidden,
+	Detail: "This token is good for another sale only. Ask for one of this sale.",
+}
+
+// Client returns the address that counts as the buyer's.
+func (g *Gate) Client(peer netip.Addr, forwarded [][]byte) netip.Addr {
+	return g.Proxies.Client(peer, forwarded)
+}
+
+// Admit lets a request of the address pass, or returns the refusal.
+func (g *Gate) Admit(client netip.Addr, now int64) error {
+	key := KeyOf(client)
+	ok, wait := g.Addresses.Allow(key[:], now)
+	if ok {
+		return nil
+	}
+	g.Counts.add(AddressLimit)
+	return g.Addresses.refusal(wait)
+}
+
+// Identify tells whose token the Authorization header bears, or returns the
+// refusal, which is the same whatever is wrong.
+func (g *Gate) Identify(authorization []byte, now int64) (Identity, error) {
+	who, err := g.Tokens.Bearer(authorization, now)
+	if err != nil {
+		g.Counts.add(BadToken)
+	}
+	return who, err
+}
+
+// AdmitBuyer lets an order of the buyer in the sale pass, or returns the
+// refusal.
+func (g *Gate) AdmitBuyer(who Identity, sale string, now int64) error {
+	if who.Sale != "" && who.Sale != sale {
+		g.Counts.add(OtherSale)
+		return errOtherSale
+	}
+	ok, wait := g.Buyers.AllowString(who.Buyer, now)
+	if ok {
+		return nil
+	}
+	g.Counts.add(BuyerLimit)
+	return g.Buyers.refusal(wait)
+}
+
+// Reason is why the gate refused: a closed set, fit for metric labels.
+type Reason uint8
+
+// The reasons.
+const (
+	AddressLimit Reason = iota
+	BuyerLimit
+	BadToken
+	OtherSale
+	reasons // how many there are
+)
+
+func (r Reason) String() string {
+	switch r {
+	case AddressLimit:
+		return "address_limit"
+	case BuyerLimit:
+		return "buyer_limit"
+	case BadToken:
+		return "bad_token"
+	case OtherSale:
+		return "other_sale"
+	}
+	return "unknown"
+}
+
+// Counts counts refusals by their reason, from the start of the process.
+type Counts struct {
+	byReason [reasons]struct {
+		atomic.Uint64
+		_ [56]byte // a cache line each: reasons do not slow each other down
+	}
+}
+
+func (c *Counts) add(reason Reason) { c.byReason[reason].Add(1) }
+
+// All returns every reason and how often it was given.
+func (c *Counts) All() iter.Seq2[Reason, uint64] {
+	return func(yield func(Reason, uint64) bool) {
+		for reason := range reasons {
+			if !yield(reason, c.byReason[reason].Load()) {
+				return
+			}
+		}
+	}
+}
