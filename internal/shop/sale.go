@@ -38,19 +38,20 @@ type Money struct {
 
 // Bounds of a sale document, from the public contract.
 const (
-	StockMax   = 100_000_000
-	LimitMax   = 1000
-	HoldMin    = 30 * time.Second
-	HoldMax    = 24 * time.Hour
-	ItemsMax   = 2000                            // a document stays under a megabyte
-	AmountMax  = 1 << 43                         // × LimitMax stays inside int64 with room to add up
-	textMax    = 200                             // runes of a title
-	longMax    = 4000                            // runes of a description
-	addressMax = 2000                            // bytes of a URL
-	idMax      = 63                              // bytes of a sale id or SKU
-	BuyerMax   = 128                             // bytes of a buyer's id
-	KeyMax     = 64                              // bytes of an Idempotency-Key
-	timeLayout = "2006-01-02T15:04:05.999Z07:00" // RFC 3339; what a sale document writes
+	StockMax    = 100_000_000
+	LimitMax    = 1000
+	HoldMin     = 30 * time.Second
+	HoldMax     = 24 * time.Hour
+	ItemsMax    = 2000                            // a document stays under a megabyte
+	AmountMax   = 1 << 43                         // × LimitMax stays inside int64 with room to add up
+	DocumentMax = 1 << 20                         // bytes of a sale document
+	textMax     = 200                             // runes of a title
+	longMax     = 4000                            // runes of a description
+	addressMax  = 2000                            // bytes of a URL
+	idMax       = 63                              // bytes of a sale id or SKU
+	BuyerMax    = 128                             // bytes of a buyer's id
+	KeyMax      = 64                              // bytes of an Idempotency-Key
+	timeLayout  = "2006-01-02T15:04:05.999Z07:00" // RFC 3339; what a sale document writes
 )
 
 // Item returns the item with that SKU.

@@ -1,0 +1,109 @@
+// Package config reads what a node runs by: flags, environment, file and
+// defaults, every fault at once; and the sale files that people write.
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+// Config is everything that a node runs by. Default has the defaults, Read
+// the whole of it.
+type Config struct {
+	Listen      string // buyers' address
+	AdminListen string // operators' address
+	Hosts       []string
+	PageOrigins []string // "*" alone: any
+
+	Data        string // folder of the embedded ledger and the generated secrets
+	DatabaseURL string
+	RedisURL    string
+	AMQPURL     string
+
+	BuyerJWKSURL   string
+	TrustedProxies []netip.Prefix
+	LimitAddress   gate.Rate
+	LimitBuyer     gate.Rate
+	Payments       Payments
+
+	LogFormat string // auto, json or text
+	LogLevel  slog.Level
+
+	BuyerKey    gate.Secret
+	AdminToken  gate.Secret
+	RootKey     gate.Secret
+	PaymentsKey gate.Secret
+
+	// AdminTokenFile is where the operators' token lies; empty where the
+	// environment holds it.
+	AdminTokenFile string
+
+	settings settings
+	secrets  []found
+}
+
+// Payments is who takes the money.
+type Payments string
+
+// The kinds of payments.
+const (
+	Sandbox    Payments = "sandbox" // a cashier in the node that only pretends
+	NoPayments Payments = "none"    // the shop's own cashier reports (POST …/paid)
+)
+
+// Default returns the defaults, without secrets.
+func Default() *Config {
+	all, _ := layer(Flags{}, func(string) string { return "" })
+	c, _ := parse(all)
+	return c
+}
+
+// Read finds every setting and secret. The error holds all faults at once
+// (shop.Faults); the Config is there all the same, to be shown. Nothing is
+// written: Prepare does that.
+func Read(flags Flags, getenv func(string) string) (*Config, error) {
+	all, faults := layer(flags, getenv)
+	c, wrong := parse(all)
+	faults = append(faults, wrong...)
+	faults = append(faults, c.check()...)
+	faults = append(faults, c.readSecrets(getenv)...)
+	return c, asError(faults)
+}
+
+// Folder finds --data alone, for commands that need nothing else.
+func Folder(flags Flags, getenv func(string) string) (string, error) {
+	all, faults := layer(flags, getenv)
+	return all.get("data").value, asError(faults)
+}
+
+// Check returns every fault that the values have, alone and together, or nil.
+func (c *Config) Check() error {
+	faults := c.check()
+	for _, spec := range secrets() {
+		if wrong := spec.check(*spec.field(c)); wrong != "" {
+			faults = append(faults, shop.Fault{Field: spec.name, Wrong: wrong})
+		}
+	}
+	return asError(faults)
+}
+
+// Embedded reports whether this node keeps its ledger in its own folder.
+func (c *Config) Embedded() bool { return c.DatabaseURL == "" }
+
+func asError(faults shop.Faults) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	return faults
+}
+
+// setting returns the setting as it was found, for faults.
+func (c *Config) setting(name string) setting {
+	if c.settings == nil {
+		return setting{name: name}
+	}
+	return c.settings.get(name)
+}

@@ -1,0 +1,207 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+// parse turns texts into values. A text that is no value leaves the field as
+// it is and makes a fault.
+func parse(all settings) (*Config, shop.Faults) {
+	c := &Config{settings: all}
+	var faults shop.Faults
+	text := func(name string) string { return all.get(name).value }
+	wrong := func(name string, err error) {
+		if err != nil {
+			faults = append(faults, shop.Fault{Field: all.get(name).label(), Wrong: err.Error()})
+		}
+	}
+	c.Listen, c.AdminListen, c.Data = text("listen"), text("admin-listen"), text("data")
+	c.DatabaseURL, c.RedisURL, c.AMQPURL = text("database-url"), text("redis-url"), text("amqp-url")
+	c.BuyerJWKSURL, c.LogFormat = text("buyer-jwks-url"), text("log-format")
+	c.Hosts, c.PageOrigins = split(strings.ToLower(text("hosts"))), split(text("page-origins"))
+
+	var err error
+	c.TrustedProxies, err = gate.ParsePrefixes(text("trusted-proxies"))
+	wrong("trusted-proxies", err)
+	c.LimitAddress, err = gate.ParseRate(text("limit-address"))
+	wrong("limit-address", err)
+	c.LimitBuyer, err = gate.ParseRate(text("limit-buyer"))
+	wrong("limit-buyer", err)
+	c.LogLevel, err = parseLevel(text("log-level"))
+	wrong("log-level", err)
+
+	c.Payments = Payments(text("payments"))
+	if c.Payments == "" {
+		c.Payments = c.paymentsDefault()
+	}
+	return c, faults
+}
+
+// paymentsDefault pretends to take money only where no stranger can come in.
+func (c *Config) paymentsDefault() Payments {
+	if c.Embedded() && loopback(c.Listen) {
+		return Sandbox
+	}
+	return NoPayments
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && addr.IsLoopback())
+}
+
+func split(list string) []string {
+	var entries []string
+	for entry := range strings.SplitSeq(list, ",") {
+		if entry = strings.TrimSpace(entry); entry != "" {
+			entries = append(entries, entry)
+		}
+	}
+	return entries
+}
+
+func parseLevel(text string) (slog.Level, error) {
+	var level slog.Level
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, strings.ToLower(text)) {
+		return level, fmt.Errorf("%q is not a level; write debug, info, warn or error", text)
+	}
+	return level, level.UnmarshalText([]byte(text))
+}
+
+// check judges the values, alone and together.
+func (c *Config) check() shop.Faults {
+	var faults shop.Faults
+	wrong := func(name, text string) {
+		if text != "" {
+			faults = append(faults, shop.Fault{Field: c.setting(name).label(), Wrong: text})
+		}
+	}
+	wrong("listen", checkListen(c.Listen))
+	wrong("admin-listen", checkListen(c.AdminListen))
+	if c.Listen == c.AdminListen && !strings.HasSuffix(c.Listen, ":0") {
+		wrong("admin-listen", fmt.Sprintf("%s is the buyers' address already; write another port", c.AdminListen))
+	}
+	if strings.TrimSpace(c.Data) == "" {
+		wrong("data", "is empty; write a folder, such as ./doorbuster-data")
+	}
+	for _, host := range c.Hosts {
+		wrong("hosts", checkHost(host))
+	}
+	for _, origin := range c.PageOrigins {
+		wrong("page-origins", checkOrigin(origin))
+	}
+	wrong("buyer-jwks-url", checkJWKS(c.BuyerJWKSURL))
+	if c.Payments != Sandbox && c.Payments != NoPayments {
+		wrong("payments", fmt.Sprintf("%q is not known; write sandbox or none", string(c.Payments)))
+	}
+	if !slices.Contains([]string{"auto", "json", "text"}, c.LogFormat) {
+		wrong("log-format", fmt.Sprintf("%q is not known; write auto, json or text", c.LogFormat))
+	}
+	c.checkStores(wrong)
+	return faults
+}
+
+// checkStores judges the addresses of what a distributed node needs. The URLs
+// may hold passwords, so faults do not repeat them.
+func (c *Config) checkStores(wrong func(name, text string)) {
+	for _, store := range []struct {
+		name, url, without string
+		schemes            []string
+	}{
+		{"database-url", c.DatabaseURL, "the ledger is SQLite in --data", []string{"postgres", "postgresql"}},
+		{"redis-url", c.RedisURL, "the fast stock is in memory", []string{"redis", "rediss"}},
+		{"amqp-url", c.AMQPURL, "tickets travel through the stock's own queue", []string{"amqp", "amqps"}},
+	} {
+		if store.url == "" {
+			continue
+		}
+		if !storeURL(store.url, store.schemes) {
+			wrong(store.name, "is not an address of that kind; it begins with "+store.schemes[0]+":// and names a host")
+		}
+		wrong(store.name, "is not built yet in this version; leave it out, then "+store.without)
+	}
+	if c.RedisURL != "" && c.DatabaseURL == "" {
+		wrong("redis-url", "needs --database-url: Redis may lose what it acknowledged, so orders need a ledger that every node shares; "+
+			"set both, or leave --redis-url out")
+	}
+}
+
+// storeURL reports whether address has one of the schemes and names a host.
+// Several hosts between commas (Redis Cluster) are no URL to package url.
+func storeURL(address string, schemes []string) bool {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok || !slices.Contains(schemes, strings.ToLower(scheme)) {
+		return false
+	}
+	authority, _, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndex(authority, "@"); at >= 0 {
+		authority = authority[at+1:]
+	}
+	for host := range strings.SplitSeq(authority, ",") {
+		parsed, err := url.Parse(scheme + "://" + host)
+		if err != nil || parsed.Hostname() == "" {
+			return false
+		}
+	}
+	return true
+}
+
+func checkListen(address string) string {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Sprintf("%q is not an address; write HOST:PORT, such as 127.0.0.1:8080, or :8080 for all of this machine's", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return fmt.Sprintf("%q: the port %q is not a number from 0 (any free one) to 65535", address, port)
+	}
+	return ""
+}
+
+func checkHost(host string) string {
+	bad := strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune(".-[]:", r)
+	})
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if bad || (strings.ContainsAny(host, "[]:") && err != nil) {
+		return fmt.Sprintf("%q is not a host's name; write it alone, such as shop.example, without https:// and port", host)
+	}
+	return ""
+}
+
+func checkOrigin(origin string) string {
+	if origin == "*" {
+		return ""
+	}
+	parsed, err := url.Parse(origin)
+	if err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && origin == parsed.Scheme+"://"+parsed.Host &&
+		parsed.Hostname() != "" && origin == strings.ToLower(origin) {
+		return ""
+	}
+	return fmt.Sprintf("%q is not an origin; write scheme and host in small letters and nothing behind, such as https://shop.example, or * for any", origin)
+}
+
+func checkJWKS(address string) string {
+	if address == "" {
+		return ""
+	}
+	parsed, err := url.Parse(address)
+	if err == nil && parsed.Hostname() != "" && parsed.User == nil &&
+		(parsed.Scheme == "https" || (parsed.Scheme == "http" && loopback(net.JoinHostPort(parsed.Hostname(), "80")))) {
+		return ""
+	}
+	return "is not an https address; write such as https://shop.example/.well-known/jwks.json (http only for this machine)"
+}
