@@ -180,3 +180,6 @@ func head(addr netip.Addr, bits4, bits6 int) netip.Addr {
 	}
 	return prefix.Addr()
 }
+
+// Trusts reports whether addr is a trusted proxy: many buyers come from it.
+func (p *Proxies) Trusts(addr netip.Addr) bool { return p.trusts(plain(addr)) }

@@ -1,0 +1,182 @@
+package web
+
+import (
+	"context"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/doorbuster/doorbuster/internal/checkout"
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/wire"
+)
+
+// purchase is a POST of an order on its way to the desk.
+type purchase struct {
+	shown *display
+	key   []byte // Idempotency-Key; empty: none
+	known bool   // the key may have an answer already
+	who   gate.Identity
+	want  wanted
+}
+
+// buy takes an order. Before it, a request that cannot be framed (400), is too
+// long (413), leads nowhere (404) or has another method (405) was refused
+// already. Then, each check before the dearer ones behind it:
+//
+//  1. the key's form (400), because a malformed one is never known
+//  2. the sale's notice (404; 409 not open, paused, closed, sold out; 503),
+//     written beforehand, for every key that has no answer yet
+//  3. the address's limit (429)
+//  4. the token (401), of this sale (403), and the buyer's limit (429):
+//     strangers learn nothing about bodies, and spend nobody's limit
+//  5. the content type (415), then the body (400)
+//  6. the item's notice (409), likewise
+//  7. the desk
+func (d *Door) buy(ctx context.Context, rc *fasthttp.RequestCtx, sale []byte) {
+	p, ok := d.greet(rc, sale)
+	if !ok || !d.admit(rc) || !d.identify(rc, &p.who) || !d.admitBuyer(rc, &p) || !d.read(rc, &p) {
+		return
+	}
+	if d.waiting.Add(1) > int64(d.Options.WaitingMax) {
+		d.waiting.Add(-1)
+		d.say(rc, &d.said.overloaded)
+		return
+	}
+	answer, err := d.ask(ctx, rc, &p)
+	d.waiting.Add(-1)
+	if err != nil {
+		d.refuse(rc, err)
+		return
+	}
+	d.tell(rc, &answer)
+}
+
+// greet does the checks 1 and 2.
+func (d *Door) greet(rc *fasthttp.RequestCtx, sale []byte) (p purchase, ok bool) {
+	p.key = rc.Request.Header.Peek("Idempotency-Key")
+	if p.key != nil && !isKey(p.key) {
+		d.say(rc, &d.said.wrongKey)
+		return p, false
+	}
+	p.shown, ok = d.display(view(sale))
+	if !ok {
+		d.say(rc, &d.said.noSale)
+		return p, false
+	}
+	p.known = p.key != nil && d.Desk.KnownKey(view(sale), view(p.key))
+	if p.known {
+		return p, true
+	}
+	no := p.shown.no
+	if no == nil {
+		no = d.suspension()
+	}
+	if no != nil {
+		d.say(rc, no)
+		return p, false
+	}
+	return p, true
+}
+
+// read does the checks 5 and 6.
+func (d *Door) read(rc *fasthttp.RequestCtx, p *purchase) bool {
+	if !isJSON(rc.Request.Header.ContentType()) {
+		d.say(rc, &d.said.wrongType)
+		return false
+	}
+	var err error
+	if p.want, err = readWanted(rc.Request.Body()); err != nil {
+		d.refuse(rc, err)
+		return false
+	}
+	if no, gone := p.shown.items[view(p.want.sku)]; gone && !p.known {
+		d.say(rc, no)
+		return false
+	}
+	return true
+}
+
+// ask brings the wish to the desk. Whatever the desk may keep is copied from
+// the server's bytes.
+func (d *Door) ask(ctx context.Context, rc *fasthttp.RequestCtx, p *purchase) (checkout.Answer, error) {
+	wish := checkout.Wish{
+		Sale: p.shown.notice.Sale.ID, Buyer: p.who.Buyer, Key: string(p.key),
+		SKU: string(p.want.sku), Quantity: p.want.quantity,
+		Wait: waitOf(rc.Request.Header.PeekAll("Prefer")),
+	}
+	if p.key == nil {
+		wish.Key = d.NewName()
+	}
+	answer, err := d.Desk.Buy(ctx, wish)
+	d.Counts.Latency.Observe(d.Wall().Sub(rc.Time()))
+	return answer, err
+}
+
+// tell answers with the order.
+func (d *Door) tell(rc *fasthttp.RequestCtx, answer *checkout.Answer) {
+	status, count := fasthttp.StatusCreated, &d.Counts.Decided
+	switch {
+	case answer.Order.Status == shop.Pending:
+		status, count = fasthttp.StatusAccepted, &d.Counts.Pending
+		d.retryAfter(rc, askAgain)
+	case answer.Repeat:
+		status, count = fasthttp.StatusOK, &d.Counts.Repeated
+	}
+	count.Add(1)
+	var space [64]byte
+	location := append(append(space[:0], "/api/v1/orders/"...), answer.Order.ID.String()...)
+	rc.Response.Header.SetBytesV("Location", location)
+	d.show(rc, status, &answer.Order)
+}
+
+// show answers with an order, which is its buyer's alone.
+func (d *Door) show(rc *fasthttp.RequestCtx, status int, order *shop.Order) {
+	var space [512]byte
+	d.personal(rc, status, wire.AppendOrder(space[:0], order, false))
+}
+
+// personal answers with JSON that no cache may keep.
+func (d *Door) personal(rc *fasthttp.RequestCtx, status int, body []byte) {
+	rc.Response.SetStatusCode(status)
+	rc.Response.Header.SetContentType(jsonType)
+	noStore(rc)
+	rc.Response.SetBody(body)
+}
+
+// admit asks for the address's limit; false: it has answered.
+func (d *Door) admit(rc *fasthttp.RequestCtx) bool {
+	c, ok := rc.Conn().(*conn)
+	if !ok {
+		return true // no network, no address: a test
+	}
+	client := c.peer
+	if forwarded := rc.Request.Header.Peek("X-Forwarded-For"); forwarded != nil {
+		client = d.Gate.Client(c.peer, rc.Request.Header.PeekAll("X-Forwarded-For"))
+	}
+	if err := d.Gate.Admit(client, d.Now().UnixNano()); err != nil {
+		d.refuse(rc, err)
+		return false
+	}
+	return true
+}
+
+// identify asks whose token this is; false: it has answered.
+func (d *Door) identify(rc *fasthttp.RequestCtx, who *gate.Identity) bool {
+	found, err := d.Gate.Identify(rc.Request.Header.Peek("Authorization"), d.Now().UnixNano())
+	if err != nil {
+		d.refuse(rc, err)
+		return false
+	}
+	*who = found
+	return true
+}
+
+// admitBuyer asks for the buyer's limit; false: it has answered.
+func (d *Door) admitBuyer(rc *fasthttp.RequestCtx, p *purchase) bool {
+	if err := d.Gate.AdmitBuyer(p.who, p.shown.notice.Sale.ID, d.Now().UnixNano()); err != nil {
+		d.refuse(rc, err)
+		return false
+	}
+	return true
+}

@@ -1,0 +1,118 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Times that a connection may take.
+const (
+	readMax  = 5 * time.Second  // for a whole request, from its first byte
+	idleMax  = 30 * time.Second // between two requests
+	writeMax = 10 * time.Second // for an answer, from its first byte: waiting for a decision does not count
+	// coarse is how far an armed deadline may be off before it is armed anew:
+	// doing so for each request would cost more than the limits do.
+	coarse = time.Second
+	// After a refusal in mid-request the client may still be sending. What it
+	// sends is thrown away for so long, else a reset would take the answer
+	// from it before it reads it.
+	lingerMax      = 500 * time.Millisecond
+	lingerMaxBytes = 256 << 10
+)
+
+// errFaulty ends a connection whose framing is broken.
+var errFaulty = errors.New("web: the request's framing is broken")
+
+// conn is a buyer's connection. It watches how requests are framed, before the
+// server parses them, and how long they take.
+type conn struct {
+	net.Conn
+	peer  netip.Addr
+	clock func() time.Time
+	leave func() // gives the place in the hall back
+
+	frame     framer
+	fault     fault
+	asked     bool      // whether a first byte has come
+	readBy    time.Time // the deadlines that are armed
+	writeBy   time.Time
+	lingering atomic.Bool
+	left      atomic.Bool
+}
+
+// Read brings the server what it can read in one way only. A request that it
+// could not is cut off after one byte, which makes the server answer it.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.fault != sound {
+		return 0, errFaulty
+	}
+	wasIdle := c.frame.idle()
+	if wasIdle {
+		if err := c.armIdle(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.Conn.Read(p)
+	if n == 0 {
+		return 0, err
+	}
+	c.asked = true
+	sane, no := c.frame.follow(p[:n])
+	if no != sound {
+		c.fault = no
+		p[sane] = '!' // begins no request
+		return sane + 1, nil
+	}
+	if wasIdle && !c.frame.idle() {
+		c.readBy = c.clock().Add(readMax)
+		err = errors.Join(err, c.Conn.SetReadDeadline(c.readBy))
+	}
+	return n, err
+}
+
+// armIdle limits the wait for the next request; the first one has to come
+// sooner.
+func (c *conn) armIdle() error {
+	limit := idleMax
+	if !c.asked {
+		limit = readMax
+	}
+	by := c.clock().Add(limit)
+	if off := by.Sub(c.readBy); off < coarse && off > -coarse {
+		return nil
+	}
+	c.readBy = by
+	return c.Conn.SetReadDeadline(by)
+}
+
+// Write sends a part of an answer.
+func (c *conn) Write(p []byte) (int, error) {
+	if by := c.clock().Add(writeMax); by.Sub(c.writeBy) >= coarse {
+		c.writeBy = by
+		if err := c.Conn.SetWriteDeadline(by); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+// linger makes Close wait until the client has read its answer.
+func (c *conn) linger() { c.lingering.Store(true) }
+
+// Close gives the place up. Others than the connection's own goroutine call it
+// when the server drains.
+func (c *conn) Close() error {
+	if c.left.Swap(true) {
+		return nil
+	}
+	defer c.leave()
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.lingering.Load() && half.CloseWrite() == nil {
+		_ = c.Conn.SetReadDeadline(c.clock().Add(lingerMax))
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, lingerMaxBytes))
+	}
+	return c.Conn.Close()
+}

@@ -1,0 +1,236 @@
+package web
+
+import "bytes"
+
+// Bounds of a request. They are read before the server parses it.
+const (
+	headMax = 8 << 10 // bytes of request line and header fields
+	bodyMax = 4 << 10 // bytes; the longest order is a tenth of it
+)
+
+// framer follows the requests on one connection byte by byte, before the
+// server parses them, and stops at the first that two parsers could read in
+// two ways: that is how requests are smuggled past a proxy. What it lets pass
+// has a request line and header fields ended by CRLF, an origin-form target, a
+// version of HTTP/1.0 or 1.1, proper field names, and a body whose length one
+// Content-Length tells.
+//
+// The zero framer waits for the first request.
+type framer struct {
+	line []byte // of the header line under way, what earlier reads brought
+	head int    // bytes of the header under way; 0: between requests
+	body int    // bytes of the body still to come
+	size int    // Content-Length of the header under way
+	once fields // seen in the header under way
+}
+
+// fields is a set of header fields that may come once at most.
+type fields uint8
+
+const (
+	fieldHost fields = 1 << iota
+	fieldLength
+	fieldType
+	fieldAuthorization
+	fieldKey
+	fieldOrigin
+)
+
+// idle reports whether the connection is between two requests.
+func (f *framer) idle() bool { return f.head == 0 && f.body == 0 }
+
+// follow reads p, which continues the connection. It returns len(p) and sound,
+// or else why the connection cannot go on, and how many bytes of p belong to
+// sound requests before that.
+func (f *framer) follow(p []byte) (int, fault) {
+	start, at := 0, 0
+	for at < len(p) {
+		if f.idle() {
+			start = at
+		}
+		if f.body > 0 {
+			n := min(f.body, len(p)-at)
+			f.body -= n
+			at += n
+			continue
+		}
+		end := bytes.IndexByte(p[at:], '\n')
+		if end < 0 {
+			if no := f.keep(p[at:]); no != sound {
+				return start, no
+			}
+			break
+		}
+		line := p[at : at+end+1]
+		at += len(line)
+		if no := f.take(line); no != sound {
+			return start, no
+		}
+	}
+	return len(p), sound
+}
+
+// keep remembers the beginning of a line until its end comes.
+func (f *framer) keep(part []byte) fault {
+	f.head += len(part)
+	if f.head > headMax {
+		return longHead
+	}
+	f.line = append(f.line, part...)
+	return sound
+}
+
+// take reads one whole line of a header.
+func (f *framer) take(line []byte) fault {
+	first := f.head == len(f.line) // nothing before this line
+	f.head += len(line)
+	if f.head > headMax {
+		return longHead
+	}
+	if len(f.line) > 0 {
+		line = append(f.line, line...)
+		f.line = nil // rare; what a slow client made us keep is not kept for ever
+	}
+	if len(line) < 2 || line[len(line)-2] != '\r' {
+		return bareLF
+	}
+	line = line[:len(line)-2]
+	switch {
+	case first:
+		return checkRequestLine(line)
+	case len(line) == 0:
+		return f.end()
+	default:
+		return f.field(line)
+	}
+}
+
+// end closes the header: its body begins.
+func (f *framer) end() fault {
+	if f.size > bodyMax {
+		return longBody
+	}
+	f.body = f.size
+	f.head, f.size, f.once = 0, 0, 0
+	return sound
+}
+
+// checkRequestLine accepts METHOD SP origin-form SP HTTP/1.x.
+func checkRequestLine(line []byte) fault {
+	method := bytes.IndexByte(line, ' ')
+	target := bytes.LastIndexByte(line, ' ')
+	if method <= 0 || target <= method+1 {
+		return oddRequestLine
+	}
+	for _, c := range line[:method] {
+		if !isToken(c) {
+			return oddRequestLine
+		}
+	}
+	if version := line[target+1:]; string(version) != "HTTP/1.1" && string(version) != "HTTP/1.0" {
+		return oddVersion
+	}
+	if line[method+1] != '/' {
+		return oddTarget
+	}
+	for _, c := range line[method+1 : target] {
+		if c <= ' ' || c >= 0x7f || c == '#' || c == '\\' {
+			return oddTarget
+		}
+	}
+	return sound
+}
+
+// field reads one header field. A line that begins with a space (obs-fold), a
+// space before the colon and a missing colon all fail on the name.
+func (f *framer) field(line []byte) fault {
+	colon := 0
+	for colon < len(line) && isToken(line[colon]) {
+		colon++
+	}
+	if colon == 0 || colon == len(line) || line[colon] != ':' {
+		return oddField
+	}
+	name, value := line[:colon], line[colon+1:]
+	switch colon {
+	case len("Host"):
+		return f.only(name, "host", fieldHost)
+	case len("Origin"):
+		return f.only(name, "origin", fieldOrigin)
+	case len("Content-Type"):
+		return f.only(name, "content-type", fieldType)
+	case len("Authorization"):
+		return f.only(name, "authorization", fieldAuthorization)
+	case len("Content-Length"):
+		if equalFold(name, "content-length") {
+			return f.length(value)
+		}
+	case len("Idempotency-Key"):
+		if equalFold(name, "idempotency-key") && len(bytes.Trim(value, " \t")) == 0 {
+			return emptyKey // to the server the same as none
+		}
+		return f.only(name, "idempotency-key", fieldKey)
+	case len("Transfer-Encoding"):
+		if equalFold(name, "transfer-encoding") {
+			return chunked
+		}
+	}
+	return sound
+}
+
+// only notes a field that must not come twice: of two, a proxy may have
+// checked the other.
+func (f *framer) only(name []byte, want string, field fields) fault {
+	if !equalFold(name, want) {
+		return sound
+	}
+	if f.once&field != 0 {
+		return twice
+	}
+	f.once |= field
+	return sound
+}
+
+// length reads Content-Length: digits only, once only.
+func (f *framer) length(value []byte) fault {
+	if f.once&fieldLength != 0 {
+		return twice
+	}
+	f.once |= fieldLength
+	value = bytes.Trim(value, " \t")
+	if len(value) == 0 {
+		return oddLength
+	}
+	size := 0
+	for _, c := range value {
+		if c < '0' || c > '9' {
+			return oddLength
+		}
+		size = min(size*10+int(c-'0'), bodyMax+1) // no overflow, however many digits
+	}
+	f.size = size
+	return sound
+}
+
+// equalFold reports whether name is want, which is in lower case. Both have
+// the same length and hold token characters only.
+func equalFold(name []byte, want string) bool {
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// isToken reports whether c may stand in a method or a field's name.
+func isToken(c byte) bool {
+	const mask = 0 |
+		(1<<10-1)<<'0' | (1<<26-1)<<'a' | (1<<26-1)<<'A' |
+		1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' |
+		1<<'+' | 1<<'-' | 1<<'.' | 1<<'^' | 1<<'_' | 1<<'`' | 1<<'|' | 1<<'~'
+	return (uint64(1)<<c)&(mask&(1<<64-1))|(uint64(1)<<(c-64))&(mask>>64) != 0
+}

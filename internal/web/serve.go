@@ -1,0 +1,145 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/wire"
+)
+
+// Serve answers buyers who come through the listener, until ctx ends. Then it
+// accepts nobody any more, closes idle connections, finishes what is in flight
+// within Options.DrainMax, and returns nil; what is not finished by then is
+// cut off, and an error says so.
+func (d *Door) Serve(ctx context.Context, listener net.Listener) error {
+	d.prepare()
+	work, cutOff := context.WithCancel(context.WithoutCancel(ctx)) // what is in flight outlives ctx
+	defer cutOff()
+	server := d.server(work)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(d.hall(listener)) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve buyers: %w", errors.Join(err, errors.New("the listener is gone")))
+	case <-ctx.Done():
+	}
+	bound, done := context.WithTimeout(work, d.Options.DrainMax)
+	defer done()
+	if err := server.ShutdownWithContext(bound); err != nil {
+		return fmt.Errorf("drain the buyers' door: %w", err)
+	}
+	<-served
+	return nil
+}
+
+// prepare fills in the bounds and writes what can be written before anybody
+// asks.
+func (d *Door) prepare() {
+	fallback := func(bound *int, usual int) {
+		if *bound == 0 {
+			*bound = usual
+		}
+	}
+	fallback(&d.Options.ConnsMax, ConnsMax)
+	fallback(&d.Options.ConnsPerAddressMax, ConnsPerAddressMax)
+	fallback(&d.Options.WaitingMax, waitingMax)
+	if d.Options.DrainMax == 0 {
+		d.Options.DrainMax = drainMax
+	}
+	if slices.Contains(d.Options.PageOrigins, "*") {
+		d.Options.PageOrigins = []string{"*"}
+	}
+	d.places = placesOf()
+	d.said = d.writeAll()
+	d.showcase.windows.Store(&map[string]*window{})
+	d.mounted = nil
+	for prefix, handler := range d.Mounts {
+		d.mounted = append(d.mounted, mount{prefix: []byte(prefix), handler: fasthttpadaptor.NewFastHTTPHandler(handler)})
+	}
+	slices.SortFunc(d.mounted, func(a, b mount) int { return len(b.prefix) - len(a.prefix) }) // the longest first
+}
+
+// server is the HTTP machine. Deadlines and places are the connections' own
+// business (conn, hall).
+func (d *Door) server(work context.Context) *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:                      func(rc *fasthttp.RequestCtx) { d.handle(work, rc) },
+		ErrorHandler:                 d.fault,
+		Concurrency:                  d.Options.ConnsMax + 1, // the hall counts
+		ReadBufferSize:               headMax,
+		MaxRequestBodySize:           bodyMax,
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		NoDefaultContentType:         true,
+		SecureErrorLogMessage:        true,
+		CloseOnShutdown:              true,
+		Logger:                       silence{}, // what strangers send fills no log; Counts has it
+	}
+}
+
+// silence drops what the server would log.
+type silence struct{}
+
+// Printf implements fasthttp.Logger.
+func (silence) Printf(string, ...any) {}
+
+func (d *Door) hall(listener net.Listener) *hall {
+	full := shop.Refusal{Code: shop.Overloaded, Detail: "Too many connections; try again.", RetryAfter: askAgain}
+	crowded := shop.Refusal{Code: shop.TooManyRequests, Detail: "Too many connections from your address.", RetryAfter: askAgain}
+	return newHall(listener, d, wholeAnswer(&full), wholeAnswer(&crowded))
+}
+
+// wholeAnswer is an answer down to its last byte, for connections that never
+// reach the server.
+func wholeAnswer(no *shop.Refusal) []byte {
+	status, body := wire.Status(no.Code), wire.AppendRefusal(nil, no)
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"+
+		"Retry-After: %.0f\r\nConnection: close\r\n\r\n%s",
+		status, http.StatusText(status), wire.ProblemType, len(body), no.RetryAfter.Seconds(), body)
+}
+
+// mount is a handler off the buyers' road.
+type mount struct {
+	prefix  []byte
+	handler fasthttp.RequestHandler
+}
+
+// takes reports whether the handler serves the path: all below a prefix that
+// ends in a slash, else the prefix alone.
+func (m *mount) takes(path []byte) bool {
+	below, ok := bytes.CutPrefix(path, m.prefix)
+	return ok && (len(below) == 0 || m.prefix[len(m.prefix)-1] == '/')
+}
+
+// elsewhere leads to what is mounted, or nowhere.
+func (d *Door) elsewhere(rc *fasthttp.RequestCtx) {
+	path := pathOf(rc)
+	for i := range d.mounted {
+		if !d.mounted[i].takes(path) || !isPlain(path) {
+			continue
+		}
+		d.mounted[i].handler(rc)
+		if len(rc.Response.Header.Peek("Cache-Control")) == 0 {
+			noStore(rc)
+		}
+		return
+	}
+	d.say(rc, &d.said.notFound)
+}
+
+// isPlain reports whether a path means what it says: no encoding, no steps up,
+// no empty steps.
+func isPlain(path []byte) bool {
+	text := view(path)
+	return !strings.Contains(text, "%") && !strings.Contains(text, "//") && !strings.Contains(text, "/.")
+}

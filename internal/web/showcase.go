@@ -1,0 +1,202 @@
+package web
+
+import (
+	"maps"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/page"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/wire"
+)
+
+// showcase keeps what buyers see of each sale as it goes over the wire. It is
+// written when a notice is asked about for the first time, not per request.
+type showcase struct {
+	windows   atomic.Pointer[map[string]*window] // by sale
+	opening   sync.Mutex                         // new windows only
+	suspended atomic.Pointer[refusal]            // what the board's suspension says
+}
+
+// window shows one sale.
+type window struct {
+	shown    atomic.Pointer[display]
+	dressing sync.Mutex
+}
+
+// display is one notice as it goes over the wire. It never changes, but for
+// its page, which is drawn when it is first asked for.
+type display struct {
+	notice *gate.Notice
+	sale   stamped
+	state  stamped
+	no     *refusal            // what every new order meets; nil: there is hope
+	items  map[string]*refusal // the same for single items
+	page   atomic.Pointer[page.Document]
+}
+
+// stamped is JSON that bears the time at which it is sent.
+type stamped struct {
+	text []byte
+	at   int // where the time stands in text
+}
+
+// moment is a time as long as all times are on the wire.
+const moment = "2006-01-02T15:04:05.000Z"
+
+// stamp writes the time into a copy of the text.
+func (s *stamped) stamp(copied []byte, now time.Time) { wire.AppendMoment(copied[s.at:s.at], now) }
+
+// display returns what is shown of a sale, and false for an unknown one.
+func (d *Door) display(sale string) (*display, bool) {
+	notice, ok := d.Board.Notice(sale)
+	if !ok {
+		return nil, false
+	}
+	w, ok := (*d.showcase.windows.Load())[sale]
+	if !ok {
+		w = d.openWindow(notice.Sale.ID)
+	}
+	if shown := w.shown.Load(); shown != nil && shown.notice == notice {
+		return shown, true
+	}
+	return d.dress(w, notice.Sale.ID), true
+}
+
+// openWindow makes the window of a sale. Only sales have one, so operators
+// bound them, not strangers.
+func (d *Door) openWindow(sale string) *window {
+	d.showcase.opening.Lock()
+	defer d.showcase.opening.Unlock()
+	windows := *d.showcase.windows.Load()
+	if w, ok := windows[sale]; ok {
+		return w
+	}
+	next := maps.Clone(windows)
+	next[sale] = &window{}
+	d.showcase.windows.Store(&next)
+	return next[sale]
+}
+
+// dress puts the newest notice into the window.
+func (d *Door) dress(w *window, sale string) *display {
+	w.dressing.Lock()
+	defer w.dressing.Unlock()
+	notice, _ := d.Board.Notice(sale) // again: of two who dress, the later one must not show the older
+	old := w.shown.Load()
+	if old != nil && old.notice == notice {
+		return old
+	}
+	fresh := d.draw(notice)
+	if old != nil && sameSale(&old.notice.Sale, &notice.Sale) {
+		fresh.page.Store(old.page.Load())
+	}
+	w.shown.Store(fresh)
+	return fresh
+}
+
+// sameSale reports whether two notices are of the same document. Mostly they
+// share it, and nothing has to be compared.
+func sameSale(a, b *shop.Sale) bool {
+	x, y := *a, *b
+	if len(x.Items) == len(y.Items) && (len(x.Items) == 0 || &x.Items[0] == &y.Items[0]) {
+		x.Items, y.Items = nil, nil
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+func (d *Door) draw(notice *gate.Notice) *display {
+	shown := &display{notice: notice, sale: drawSale(notice), state: drawState(notice), items: map[string]*refusal{}}
+	if notice.No != nil {
+		no := d.write(notice.No)
+		shown.no = &no
+	}
+	for i := range notice.Items {
+		if item := &notice.Items[i]; item.No != nil {
+			no := d.write(item.No)
+			shown.items[item.SKU] = &no
+		}
+	}
+	return shown
+}
+
+// suspension returns what every new order meets while the machine cannot sell,
+// or nil.
+func (d *Door) suspension() *refusal {
+	no := d.Board.Suspended()
+	if no == nil {
+		return nil
+	}
+	written := d.showcase.suspended.Load()
+	if written == nil || written.of != no {
+		fresh := d.write(no)
+		written = &fresh
+		d.showcase.suspended.Store(written)
+	}
+	return written
+}
+
+// pageOf returns the buyer page of the sale.
+func (d *Door) pageOf(shown *display) (*page.Document, error) {
+	if drawn := shown.page.Load(); drawn != nil {
+		return drawn, nil
+	}
+	drawn, err := d.Pages.Render(shown.notice.Sale)
+	if err != nil {
+		return nil, err
+	}
+	shown.page.Store(&drawn)
+	return &drawn, nil
+}
+
+// drawState writes what the page polls.
+func drawState(notice *gate.Notice) stamped {
+	s := begin()
+	s.text = appendTimes(s.text, notice)
+	s.text = append(s.text, `,"items":[`...)
+	for i := range notice.Items {
+		if i > 0 {
+			s.text = append(s.text, ',')
+		}
+		s.text = append(s.text, `{"sku":`...)
+		s.text = wire.AppendString(s.text, notice.Items[i].SKU)
+		s.text = appendMember(s.text, "state", notice.Items[i].State.String())
+		s.text = append(s.text, '}')
+	}
+	s.text = append(s.text, "]}"...)
+	return s
+}
+
+// drawSale writes what buyers may know of a sale: no number of units.
+func drawSale(notice *gate.Notice) stamped {
+	sale := &notice.Sale
+	s := begin()
+	s.text = appendMember(s.text, "id", sale.ID)
+	s.text = appendMember(s.text, "title", sale.Title)
+	s.text = appendMember(s.text, "description", sale.Description)
+	s.text = appendMember(s.text, "image", sale.Image)
+	s.text = appendMember(s.text, "page_url", sale.PageURL)
+	s.text = appendMember(s.text, "sign_in_url", sale.SignInURL)
+	s.text = appendTimes(s.text, notice)
+	s.text = appendNumber(s.text, "hold_seconds", int64(sale.Hold/time.Second))
+	s.text = appendNumber(s.text, "limit_per_buyer", sale.LimitPerBuyer)
+	s.text = appendTruth(s.text, "guests", sale.Guests)
+	s.text = append(s.text, `,"items":[`...)
+	for i := range notice.Items {
+		if i > 0 {
+			s.text = append(s.text, ',')
+		}
+		s.text = appendItem(s.text, &sale.Items[i], notice.Items[i].State)
+	}
+	s.text = append(s.text, "]}"...)
+	return s
+}
+
+// begin opens an object whose first member is the time of sending.
+func begin() stamped {
+	text := []byte(`{"server_time":"`)
+	return stamped{at: len(text), text: append(text, moment+`"`...)}
+}
