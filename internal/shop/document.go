@@ -15,9 +15,9 @@ const (
 	earlyDefault     = "normal"
 )
 
-// document is a sale as it is written: the order of the fields is the order
-// in which people read them.
-type document struct {
+// Document is a sale as it is written in JSON: the order of the fields is the
+// order in which people read them.
+type Document struct {
 	ID            string         `json:"id"`
 	Title         string         `json:"title"`
 	Description   string         `json:"description,omitempty"`
@@ -31,17 +31,19 @@ type document struct {
 	Guests        bool           `json:"guests"`
 	Challenge     string         `json:"challenge,omitempty"`
 	Early         string         `json:"early,omitempty"`
-	Items         []itemDocument `json:"items"`
+	Items         []ItemDocument `json:"items"`
 }
 
-type itemDocument struct {
+// ItemDocument is an item as it is written.
+type ItemDocument struct {
 	SKU   string        `json:"sku"`
 	Title string        `json:"title"`
 	Stock int64         `json:"stock"`
-	Price moneyDocument `json:"price"`
+	Price MoneyDocument `json:"price"`
 }
 
-type moneyDocument struct {
+// MoneyDocument is a price as it is written.
+type MoneyDocument struct {
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"`
 }
@@ -70,22 +72,27 @@ func LoadSale(data []byte) (Sale, error) {
 // EncodeSale writes the sale as canonical JSON: two sales are equal exactly
 // where their encodings are.
 func EncodeSale(sale Sale) []byte {
-	doc := document{
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(DocumentOf(sale)) // strings, integers and a buffer: nothing to go wrong
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}
+
+// DocumentOf returns the sale as it is written.
+func DocumentOf(sale Sale) Document {
+	doc := Document{
 		ID: sale.ID, Title: sale.Title, Description: sale.Description, Image: sale.Image,
 		PageURL: sale.PageURL, SignInURL: sale.SignInURL,
 		OpensAt: momentText(sale.OpensAt), ClosesAt: momentText(sale.ClosesAt),
 		Hold: spanText(sale.Hold), LimitPerBuyer: sale.LimitPerBuyer, Guests: sale.Guests,
 		Challenge: sale.Challenge, Early: sale.Early,
-		Items: make([]itemDocument, 0, len(sale.Items)),
+		Items: make([]ItemDocument, 0, len(sale.Items)),
 	}
 	for _, item := range sale.Items {
-		doc.Items = append(doc.Items, itemDocument{item.SKU, item.Title, item.Stock, moneyDocument(item.Price)})
+		doc.Items = append(doc.Items, ItemDocument{item.SKU, item.Title, item.Stock, MoneyDocument(item.Price)})
 	}
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(doc) // strings, integers and a buffer: nothing to go wrong
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	return doc
 }
 
 // readSale takes a document apart; what its values may be is not asked here.

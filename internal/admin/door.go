@@ -1,0 +1,88 @@
+// Package admin is the operators' door: the API behind a bearer token, health,
+// metrics and profiles, on a listener of its own.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/audit"
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+// Door answers operators. Its fields are set once, before Serve.
+type Door struct {
+	Token  gate.Secret
+	Sales  ledger.Sales
+	Orders ledger.Orders
+	Supply ledger.Supply
+
+	// Publisher publishes a sale; whoever does so makes room for less stock
+	// first, which the ledger alone cannot.
+	Publisher func(ctx context.Context, sale shop.Sale) (ledger.Published, error)
+	// Pay and Cancel are the cashier's, who also tells the payment provider.
+	Pay    func(ctx context.Context, payment ledger.Payment) (shop.Order, error)
+	Cancel func(ctx context.Context, cancellation ledger.Cancellation) (shop.Order, error)
+	// Audit evaluates every invariant of one sale.
+	Audit func(ctx context.Context, sale string) ([]audit.Result, error)
+	// Changed returns when buyers are told of what an operator did to a sale.
+	Changed func(sale string)
+
+	Health  func() Health
+	Metrics http.Handler
+	Log     *slog.Logger
+}
+
+// Health says whether the node is ready for buyers, and if not, why.
+type Health struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons"`
+}
+
+// Bounds of the listener. Operators are few; what they must not do is to hold
+// the node up.
+const (
+	readHeaderMax = 3 * time.Second
+	readMax       = 5 * time.Second
+	writeMax      = 10 * time.Second // a CSV of all orders lifts it
+	idleMax       = 30 * time.Second
+	headerMax     = 8 << 10
+	drainMax      = 20 * time.Second
+)
+
+// Serve answers operators who come through the listener until ctx ends, then
+// finishes what is in flight and returns http.ErrServerClosed.
+func (d *Door) Serve(ctx context.Context, listener net.Listener) error {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true) // TLS and HTTP/2 end at the proxy in front
+	server := &http.Server{
+		Handler:           d.Handler(),
+		Protocols:         &protocols,
+		ReadHeaderTimeout: readHeaderMax,
+		ReadTimeout:       readMax,
+		WriteTimeout:      writeMax,
+		IdleTimeout:       idleMax,
+		MaxHeaderBytes:    headerMax,
+		ErrorLog:          slog.NewLogLogger(d.Log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve operators: %w", err)
+	case <-ctx.Done():
+	}
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainMax)
+	defer cancel()
+	if err := server.Shutdown(bound); err != nil {
+		return errors.Join(fmt.Errorf("finish operators' requests: %w", err), server.Close(), <-served)
+	}
+	return <-served
+}
