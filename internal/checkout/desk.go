@@ -37,7 +37,6 @@ type Desk struct {
 	Known     *Known
 	Stock     stock.Counter
 	Claims    ledger.Claims
-	Orders    ledger.Orders
 	Decisions *Decisions
 	Standings *Standings
 	Buckets   int
@@ -47,8 +46,9 @@ type Desk struct {
 	// channel that closes when the board has been looked over since.
 	Want func(bucket shop.Bucket, sku string, quantity int64) <-chan struct{}
 
-	// Ended hears of orders that a buyer gave back.
-	Ended func(order shop.Order)
+	// GiveBack cancels an order for its buyer (cashier.Cancel: its payment page
+	// ends too).
+	GiveBack func(ctx context.Context, cancellation ledger.Cancellation) (shop.Order, error)
 }
 
 // Buy turns a wish into an order, or a shop.Refusal. Any other error means
@@ -115,16 +115,11 @@ func (d *Desk) OrdersOf(ctx context.Context, buyer, sale string) ([]shop.Order, 
 
 // Cancel gives the buyer's units back.
 func (d *Desk) Cancel(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, error) {
-	order, err := d.Orders.Cancel(ctx, ledger.Cancellation{Order: id, Buyer: buyer})
+	order, err := d.GiveBack(ctx, ledger.Cancellation{Order: id, Buyer: buyer})
 	if errors.Is(err, ledger.ErrNotFound) {
 		return d.cancelPending(ctx, buyer, id)
 	}
-	if err != nil {
-		return shop.Order{}, err
-	}
-	d.Standings.Forget(ledger.Holder{Sale: order.Sale, Buyer: buyer})
-	d.Ended(order)
-	return order, nil
+	return order, err
 }
 
 // cancelPending tells a ticket, which cannot be cancelled yet, from nothing.
