@@ -28,6 +28,7 @@ type Look struct {
 	Name          string
 	Width, Height int64
 	Dark          bool
+	Still         bool   // prefers reduced motion
 	Language      string // en-GB, zh-CN, …
 }
 
@@ -89,12 +90,25 @@ func (b *Browser) Tab(look Look) (*Tab, error) {
 	return tab, nil
 }
 
+// Sibling opens another tab of the same person, with the same storage.
+func (t *Tab) Sibling() (*Tab, error) {
+	ctx, cancel := chromedp.NewContext(t.ctx)
+	if err := chromedp.Do(ctx); err != nil {
+		cancel()
+		return nil, fmt.Errorf("open a second tab: %w", err)
+	}
+	return &Tab{ctx: ctx, close: cancel}, nil
+}
+
 func (t *Tab) look(look Look) error {
 	scheme := "light"
 	if look.Dark {
 		scheme = "dark"
 	}
 	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+	if look.Still {
+		features = append(features, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
+	}
 	return errors.Join(
 		call(t.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 			Width: look.Width, Height: look.Height, DeviceScaleFactor: 1, Mobile: look.Width < 600,
@@ -139,6 +153,12 @@ func Eval[T any](t *Tab, expression string) (T, error) {
 		return value, fmt.Errorf("evaluate %.80s: %w", expression, err)
 	}
 	return value, nil
+}
+
+// Run runs a script that comes to nothing of interest.
+func (t *Tab) Run(script string) error {
+	_, err := Eval[chromedp.Void](t, script)
+	return err
 }
 
 // Until waits for an expression to become true; where it does not, the error

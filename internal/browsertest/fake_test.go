@@ -38,6 +38,7 @@ type fake struct {
 	inFlight int
 	most     int // POSTs in flight at once, at most
 	polls    int
+	sandbox  page.SandboxState
 	guests   int
 }
 
@@ -110,6 +111,7 @@ func newFake(t *testing.T, change func(*shop.Sale)) *fake {
 	mux.HandleFunc("GET /api/v1/orders/{id}", f.serveOrder)
 	mux.HandleFunc("POST /api/v1/orders/{id}/{verb}", f.serveVerb)
 	mux.HandleFunc("GET /pay", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<title>Cashier</title>") })
+	mux.HandleFunc("GET /sandbox", f.serveSandbox)
 	f.Server = httptest.NewServer(mux)
 	t.Cleanup(f.CloseClientConnections)
 	t.Cleanup(f.Close)
@@ -127,6 +129,23 @@ func (f *fake) page() string { return f.URL + "/s/" + f.sale.ID }
 
 func (f *fake) servePage(w http.ResponseWriter, _ *http.Request) {
 	document, err := f.pages.Render(f.sale)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", page.ContentType)
+	w.Header().Set("Content-Security-Policy", document.Policy)
+	_, _ = w.Write(document.Body)
+}
+
+func (f *fake) serveSandbox(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	document, err := f.pages.SandboxPage(page.Sandbox{
+		State: f.sandbox, Title: f.sale.Title, Item: "EU 42", Quantity: 1, Amount: 12900, Currency: "EUR",
+		PayBy: time.Now().Add(f.sale.Hold), PayURL: "/sandbox/pay", DeclineURL: "/sandbox/decline",
+		LeaveURL: "/sandbox/leave", ReturnURL: f.page(),
+	}, r.Header.Get("Accept-Language"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -283,6 +302,58 @@ func (f *fake) become(status, reason string) {
 	})
 }
 
+// soldOut says of every item that nothing is free, or that something is.
+func (f *fake) soldOut(gone bool) {
+	f.set(func(f *fake) {
+		for _, item := range f.sale.Items {
+			delete(f.states, item.SKU)
+			if gone {
+				f.states[item.SKU] = "sold_out"
+			}
+		}
+	})
+}
+
+func (f *fake) polled() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.polls
+}
+
+// until waits for something to be so at the fake.
+func (f *fake) until(so func() bool) error {
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(patience)
+	for {
+		yes := false
+		f.set(func(*fake) { yes = so() })
+		if yes {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-deadline:
+			return fmt.Errorf("waited %s for the page to ask", patience)
+		}
+	}
+}
+
+// sameKey fails unless all POSTs, want of them (0: any number), bore one key.
+func (f *fake) sameKey(t *testing.T, want int) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if want > 0 && len(f.posts) != want {
+		t.Errorf("%d requests, want %d", len(f.posts), want)
+	}
+	for _, p := range f.posts {
+		if p.key == "" || p.key != f.posts[0].key {
+			t.Errorf("the keys differ: %q and %q", f.posts[0].key, p.key)
+		}
+	}
+}
+
 func (f *fake) serveOrder(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -309,7 +380,9 @@ func (f *fake) serveVerb(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func bearer(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") }
+func bearer(r *http.Request) string {
+	return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+}
 
 func stamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }
 

@@ -35,7 +35,7 @@ func art(id string) template.HTML {
 	all := palettes()
 	colours := all[int(seed[0])%len(all)]
 	var svg strings.Builder
-	fmt.Fprintf(&svg, `<svg viewBox="0 0 %d %d" preserveAspectRatio="xMidYMid slice" aria-hidden="true">`, artColumns*artTile, artRows*artTile)
+	fmt.Fprintf(&svg, `<svg viewBox="0 0 %d %d" preserveAspectRatio="xMinYMin slice" aria-hidden="true">`, artColumns*artTile, artRows*artTile)
 	fmt.Fprintf(&svg, `<path fill="%s" d="M0 0h%dv%dH0z"/>`, colours[0], artColumns*artTile, artRows*artTile)
 	for i := range artColumns * artRows {
 		tile(&svg, i, seed[1+i], colours)
@@ -52,7 +52,7 @@ func tile(svg *strings.Builder, i int, bits byte, colours palette) {
 	back := (front + 1 + i%3) % len(colours)
 	fmt.Fprintf(svg, `<g transform="translate(%d %d)rotate(%d 50 50)">`, x, y, 90*int(bits>>4&3))
 	if bits&1 == 1 {
-		fmt.Fprintf(svg, `<path fill="%s" d="M0 0h100v100H0z"/>`, colours[back])
+		fmt.Fprintf(svg, `<path fill="%s" d="M-.5-.5h101v101h-101z"/>`, colours[back])
 	}
 	if back == front {
 		front = 0

@@ -16,11 +16,18 @@ const api = new API(sale.api);
 const store = new Store(`doorbuster:${sale.id}:`);
 const identity = new Identity(sale, api, store);
 
+const chosen = store.get("choice");
+if (sale.items.some((item) => item.sku === chosen?.sku)) model.choose(chosen.sku, Math.min(chosen.quantity, sale.limit));
+
 const parts = { api, identity, store, changed };
 const orders = new Orders(model, parts);
 const desk = new Desk(model, { ...parts, orders });
 const poll = new Poll(model, api, changed);
 const view = new View(model, {
+  choose(sku, quantity) {
+    model.choose(sku, quantity);
+    store.set("choice", { sku, quantity });
+  },
   buy: () => desk.buy(),
   pay: () => orders.pay(),
   giveBack: () => orders.giveBack(),

@@ -1,26 +1,29 @@
 import { $, put } from "./dom.js";
 import { duration, money, t } from "./words.js";
 
+const STATES = { low: "item.low", sold_out: "phase.sold_out" };
+
 // Choice is what the buyer wants, and the button.
 export class Choice {
-  constructor(model, buy) {
+  constructor(model, { buy, choose }) {
     this.model = model;
-    this.form = $("choose");
+    this.choose = choose;
+    this.form = $("form");
     this.quantity = $("quantity");
-    this.inputs = [...this.form.elements.sku.length ? this.form.elements.sku : [this.form.elements.sku]];
+    this.inputs = [...this.form.querySelectorAll("[name=sku]")];
     this._fixed();
     this._listen(buy);
   }
 
   draw() {
     const { model } = this;
-    this.form.hidden = Boolean(model.order);
+    $("choose").hidden = Boolean(model.order);
     for (const input of this.inputs) {
       const state = model.stateOf(input.value);
       input.checked = input.value === model.sku;
       input.disabled = model.step !== "idle";
       input.parentNode.dataset.state = state;
-      put(input.parentNode.querySelector("small"), state === "available" ? "" : t("item." + state));
+      put(input.parentNode.querySelector("small"), STATES[state] ? t(STATES[state]) : "");
     }
     this._steps();
     this._button();
@@ -29,7 +32,7 @@ export class Choice {
   _fixed() {
     const { sale } = this.model;
     const free = sale.items.every((item) => !item.amount);
-    put(this.form.querySelector(".fine"), t(free ? "buy.free_fine" : "buy.fine", { hold: duration(sale.hold), limit: sale.limit }));
+    put($("fine"), t(free ? "buy.free_fine" : "buy.fine", { hold: duration(sale.hold), limit: sale.limit }));
     for (const input of this.inputs) put(input.parentNode.querySelector(".cost"), price(this.model.find(input.value), 1));
     const only = document.querySelector(".price");
     if (only) put(only, price(sale.items[0], 1));
@@ -53,7 +56,7 @@ export class Choice {
 
   _want(sku, quantity) {
     const { model } = this;
-    model.choose(sku, Math.min(Math.max(quantity, 1), model.sale.limit));
+    this.choose(sku, Math.min(Math.max(quantity, 1), model.sale.limit));
     this.draw();
   }
 
@@ -69,10 +72,10 @@ export class Choice {
   _button() {
     const { model } = this;
     const button = $("buy");
-    const stranger = model.stranger && model.phase !== "closed" && Boolean(model.sale.sign_in_url);
+    const stranger = model.stranger && model.phase !== "closed" && model.sale.sign_in_url;
     button.disabled = !model.canBuy;
-    button.hidden = stranger;
-    $("sign-in").hidden = !stranger;
+    button.hidden = Boolean(model.order || stranger);
+    $("sign-in").hidden = Boolean(model.order) || !stranger;
     button.dataset.step = model.step;
     put(button.firstElementChild, this._label());
     const { item } = model;
@@ -83,9 +86,9 @@ export class Choice {
     const { model } = this;
     if (model.step === "asking") return t("buy.asking");
     if (model.step === "resting") return t("buy.wait", { s: Math.max(1, Math.ceil((model.wakeAt - performance.now()) / 1000)) });
-    if (model.phase === "scheduled" || model.phase === "loading") return t("buy.soon");
-    if (model.phase !== "open") return t("buy." + model.phase);
-    if (model.stateOf(model.sku) === "sold_out") return t("buy.sold_out");
+    if (!model.phase || model.phase === "scheduled") return t("buy.soon");
+    if (model.phase !== "open") return t("phase." + model.phase);
+    if (model.stateOf(model.sku) === "sold_out") return t("phase.sold_out");
     const { item, quantity } = model;
     return t("buy.ready", { item: quantity > 1 ? `${quantity} × ${item.title}` : item.title });
   }

@@ -23,6 +23,7 @@ export class Desk {
     if (model.step !== "idle") return;
     this.orders.stop();
     model.no = model.order = null;
+    model.touched = true;
     this._step("asking");
     let answer = await this._insist();
     if (answer.status === 401) {

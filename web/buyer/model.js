@@ -24,7 +24,7 @@ export class Model {
   }
 
   get phase() {
-    return this.state?.phase ?? "loading";
+    return this.state?.phase ?? "";
   }
 
   get item() {
@@ -76,8 +76,10 @@ export class Model {
     return this.state?.items?.find((item) => item.sku === sku)?.state ?? "available";
   }
 
-  get allTaken() {
-    return this.sale.items.every((item) => this.stateOf(item.sku) === "sold_out");
+  // The phase as a buyer sees it.
+  get looks() {
+    const gone = this.phase === "open" && this.sale.items.every((item) => this.stateOf(item.sku) === "sold_out");
+    return gone ? "sold_out" : this.phase;
   }
 
   get canBuy() {
@@ -86,8 +88,7 @@ export class Model {
 
   // ms until the sale opens or, once open, closes; null where nothing is due.
   get left() {
-    if (!this.state) return null;
-    const due = this.phase === "scheduled" ? this.state.opens_at : this.phase === "closed" ? null : this.state.closes_at;
+    const due = this.phase === "scheduled" ? this.state.opens_at : this.phase !== "closed" && this.state?.closes_at;
     return due ? Date.parse(due) - this.clock.now() : null;
   }
 

@@ -31,7 +31,7 @@ export class Outcome {
     const { status } = model;
     const name = this._words(status);
     const [title, text] = name ? said(name, { limit: model.sale.limit, amount: this._amount() }) : ["", ""];
-    const more = model.order && model.trouble ? said(model.trouble)[1] : text;
+    const more = this._more(text);
     const orders = (!model.order && model.no?.orders) || [];
     if (status) result.dataset.status = status;
     else delete result.dataset.status;
@@ -53,13 +53,23 @@ export class Outcome {
       case "":
         return model.step === "asking" ? "asking" : "";
       case "awaiting_payment":
-        return model.payLeft <= 0 ? "late" : model.payLeft < lastMinute ? "last_minute" : status;
+        return model.payLeft > 0 ? status : "late";
       case "paid":
         return model.order.amount ? status : "free";
+      case "overloaded":
+      case "unavailable":
+        return "too_many_requests";
       case "sold_out":
         return model.no?.may_return === false ? status : "held";
     }
     return status;
+  }
+
+  // A sentence that is more urgent than the one that goes with the status.
+  _more(text) {
+    const { order, trouble, payLeft } = this.model;
+    if (order && trouble) return said(trouble)[1];
+    return payLeft > 0 && payLeft < lastMinute ? t("order.last") : text;
   }
 
   _amount() {
@@ -105,9 +115,8 @@ export class Outcome {
   }
 }
 
-// good, wait or bad: how the words are coloured.
+// good, bad or calm: how the words are coloured.
 function tone(status) {
   if (/^(awaiting_payment|paid)$/.test(status)) return "good";
-  if (/^(|pending|too_many_requests|overloaded|unavailable|offline|paused|not_open|gave_up|refund_due|refunded|cancelled)$/.test(status)) return "wait";
-  return "bad";
+  return /^(expired|refused|sold_out|not_enough|missed|limit_reached|unauthorized|forbidden|not_found|fault)$/.test(status) ? "bad" : "calm";
 }

@@ -33,25 +33,24 @@ export class Ticker {
   }
 
   _clock() {
-    const { model } = this;
-    const { phase, left } = model;
-    const opens = model.state?.opens_at ?? model.sale.opens_at;
-    put($("when"), t("clock.when", { time: moment(opens) }));
-    if (phase === "loading") return;
-    if (phase === "scheduled") return left > 0 ? this._digits("scheduled", left) : this._words("opening");
-    if (phase === "closed") return this._words("ended");
-    return left > 0 ? this._digits("open", left) : this._words("now");
+    const { state, phase, left, looks, order, sale } = this.model;
+    $("clock").hidden = Boolean(order);
+    put($("when"), t("clock.when", { time: moment(state?.opens_at ?? sale.opens_at) }));
+    if (!phase) return;
+    const scheduled = phase === "scheduled";
+    $("when").hidden = !scheduled;
+    put($("until"), scheduled ? t("clock.scheduled") : left > 0 ? t("clock.closes", { phase: t("phase." + looks) }) : t("phase." + looks));
+    if (left > 0) this._digits(left);
+    else this._words(scheduled ? "opening" : looks);
   }
 
   _words(name) {
-    put($("until"), "");
     this._shape = "";
     this.countdown.className = "words";
     put(this.countdown, t("clock." + name));
   }
 
-  _digits(name, left) {
-    put($("until"), t("clock." + name));
+  _digits(left) {
     this.countdown.className = "";
     const value = parts(left);
     const units = value.days ? ["days", "hours", "minutes", "seconds"] : ["hours", "minutes", "seconds"];

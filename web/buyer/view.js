@@ -14,7 +14,7 @@ export class View {
       this._pressed = true;
       action();
     };
-    this.choice = new Choice(model, press(act.buy));
+    this.choice = new Choice(model, { ...act, buy: press(act.buy) });
     this.outcome = new Outcome(model, { ...act, giveBack: press(act.giveBack) });
     this.ticker = new Ticker(model, () => this.draw());
     document.documentElement.lang = lang;
@@ -24,9 +24,7 @@ export class View {
 
   draw() {
     const { model } = this;
-    const phase = model.phase === "open" && model.allTaken ? "sold_out" : model.phase;
-    document.body.dataset.phase = phase;
-    put($("phase").lastElementChild, t("phase." + phase));
+    document.body.dataset.phase = model.looks;
     this.choice.draw();
     this.outcome.draw();
     this.ticker.draw();

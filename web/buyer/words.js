@@ -22,7 +22,7 @@ export function t(path, values = {}) {
 }
 
 // said returns a headline and a sentence for an order's status or a refusal's
-// code; a code that nobody knows yet is a fault.
+// code; a code that the page does not know is a fault.
 export const said = (name, values = {}) => (words.say[name] || words.say.fault).map((text) => fill(text, values));
 
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
