@@ -1,0 +1,113 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// checkersMax is how many connections a check uses: one for the pages, one
+// for the sums.
+const checkersMax = 2
+
+// sumLines adds up the lines by what they move.
+const sumLines = `SELECT sale, sku, source, target, bucket, sum(quantity) FROM lines GROUP BY sale, sku, source, target, bucket`
+
+// Check implements ledger.Books.
+func (b *Books) Check(ctx context.Context) (map[string]string, error) {
+	var pages, sums map[string]string
+	var pagesErr, sumsErr error
+	var both sync.WaitGroup
+	both.Go(func() { pages, pagesErr = b.checked(ctx, checkPages) })
+	both.Go(func() { sums, sumsErr = b.checked(ctx, checkSums) })
+	both.Wait()
+	if len(pages) > 0 {
+		sums = pages // sums over damaged pages mean nothing
+	}
+	return sums, errors.Join(pagesErr, sumsErr)
+}
+
+// checked runs one check. Damage that stops the reading is what it looks for,
+// not a fault of its own.
+func (b *Books) checked(ctx context.Context, check func(context.Context, *conn) (map[string]string, error)) (map[string]string, error) {
+	var broken map[string]string
+	err := b.snapshot(ctx, func(_ context.Context, c *conn) (err error) {
+		broken, err = check(ctx, c)
+		return err
+	})
+	switch code(err) {
+	case 0:
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR:
+		return map[string]string{"": "the ledger's file is damaged: " + err.Error()}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("check the books: %w", err)
+	}
+	return broken, nil
+}
+
+func checkPages(ctx context.Context, c *conn) (map[string]string, error) {
+	var found []string
+	err := c.each(ctx, "PRAGMA quick_check(3)", func(r row) error {
+		if text := r.text(0); text != "ok" {
+			found = append(found, strings.Join(strings.Fields(text), " "))
+		}
+		return nil
+	})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return map[string]string{"": "the ledger's file is damaged: " + strings.Join(found, "; ")}, nil
+}
+
+// checkSums compares each balance with the sum of its lines.
+func checkSums(ctx context.Context, c *conn) (map[string]string, error) {
+	names, err := loadCatalogue(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	want := map[ledger.Account]int64{}
+	err = c.each(ctx, sumLines, func(r row) error {
+		sale, sku, err := names.names(r.int(0), r.int(1))
+		from := ledger.Account{Sale: sale, SKU: sku, Name: ledger.Name(r.int(2))} //nolint:gosec // written from a Name
+		to := ledger.Account{Sale: sale, SKU: sku, Name: ledger.Name(r.int(3))}   //nolint:gosec // written from a Name
+		for _, side := range []*ledger.Account{&from, &to} {
+			if side.Name == ledger.Granted {
+				side.Bucket = int(r.int(4))
+			}
+		}
+		want[from] -= r.int(5)
+		want[to] += r.int(5)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	broken := map[string]string{}
+	v := &view{c, names}
+	for balance, err := range v.Balances(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		account := balance.Account
+		if sum := want[account]; sum != balance.Units {
+			broken[account.Sale] = imbalance(account, balance.Units, sum)
+		}
+		delete(want, account)
+	}
+	for account, sum := range want {
+		if account.Name != ledger.Outside && sum != 0 {
+			broken[account.Sale] = imbalance(account, 0, sum)
+		}
+	}
+	return broken, nil
+}
+
+func imbalance(account ledger.Account, units, sum int64) string {
+	return fmt.Sprintf("%s of %s is %d, but its lines add up to %d", account.Name, account.SKU, units, sum)
+}

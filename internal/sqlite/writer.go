@@ -1,0 +1,189 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+const (
+	pageSize = 4096
+	cacheKiB = 32 << 10 // of pages, per connection: the inner nodes of 10 M orders stay in memory
+)
+
+// writer is the one connection that writes, with what it knows of the books
+// without asking: nobody else can change them.
+type writer struct {
+	*conn
+	head    int64 // seq of the last line; -1: not known
+	lastRow int64 // of claims
+	sales   map[string]*saleBooks
+}
+
+// saleBooks is a sale's balances and buckets as the transaction has them.
+type saleBooks struct {
+	balances map[ledger.Account]int64
+	buckets  map[int]ledger.BucketRow
+}
+
+func openWriter(ctx context.Context, dsn string) (*writer, error) {
+	c, err := dial(dsn)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{conn: c}
+	w.forget()
+	return w, w.count(ctx)
+}
+
+// forget drops what is known from memory: a rollback may have undone it.
+func (w *writer) forget() {
+	w.head, w.lastRow = -1, 0
+	w.sales = map[string]*saleBooks{}
+}
+
+// count finds the last line and the last claim.
+func (w *writer) count(ctx context.Context) (err error) {
+	if w.head >= 0 {
+		return nil
+	}
+	if w.lastRow, err = w.number(ctx, "SELECT max(row) FROM claims"); err != nil {
+		return fmt.Errorf("read last claim: %w", err)
+	}
+	head, err := w.number(ctx, "SELECT max(seq) FROM lines")
+	if err != nil {
+		return fmt.Errorf("read last line: %w", err)
+	}
+	w.head = head
+	return nil
+}
+
+// latest is the latest time in the books.
+func (w *writer) latest(ctx context.Context) (time.Time, error) {
+	var latest time.Time
+	for _, query := range []string{
+		"SELECT at FROM lines ORDER BY seq DESC LIMIT 1",
+		"SELECT created_at FROM claims ORDER BY row DESC LIMIT 1",
+		"SELECT max(moved_at) FROM sales",
+		"SELECT max(at) FROM revisions",
+		"SELECT max(at) FROM charges",
+	} {
+		err := w.each(ctx, query, func(r row) error {
+			if at := r.time(0); at.After(latest) {
+				latest = at
+			}
+			return nil
+		})
+		if err != nil {
+			return latest, fmt.Errorf("read latest time: %w", err)
+		}
+	}
+	return latest, nil
+}
+
+// tx is one transaction, of one or several jobs.
+type tx struct {
+	*writer
+	names *catalogue // with what the transaction added
+	now   time.Time
+}
+
+// book returns an empty book of this moment.
+func (t *tx) book(ctx context.Context) (*ledger.Book, error) {
+	if err := t.count(ctx); err != nil {
+		return nil, err
+	}
+	b := ledger.NewBook(t.now, t.head)
+	b.Rest = func(b *ledger.Book, sale string) error { return t.rest(ctx, b, sale) }
+	return b, nil
+}
+
+// books returns the sale's balances and buckets, from memory where it can.
+func (t *tx) books(ctx context.Context, sale string) (*saleBooks, error) {
+	if books, ok := t.sales[sale]; ok {
+		return books, nil
+	}
+	row, ok := t.names.sales[sale]
+	if !ok {
+		return nil, fmt.Errorf("sale %q: %w", sale, ledger.ErrNotFound)
+	}
+	books, err := loadBooks(ctx, t.conn, row)
+	if err != nil {
+		return nil, err
+	}
+	t.sales[sale] = books
+	return books, nil
+}
+
+func loadBooks(ctx context.Context, c *conn, sale *saleRow) (*saleBooks, error) {
+	books := &saleBooks{balances: map[ledger.Account]int64{}, buckets: map[int]ledger.BucketRow{}}
+	name := sale.shelf.Sale.ID
+	err := c.each(ctx, "SELECT sku, name, bucket, units FROM accounts WHERE sale = ?", func(r row) error {
+		sku, ok := sale.skuName[r.int(0)]
+		if !ok {
+			return fmt.Errorf("sqlite: SKU number %d of %s is not in the books", r.int(0), name)
+		}
+		account := ledger.Account{Sale: name, SKU: sku, Name: ledger.Name(r.int(1)), Bucket: int(r.int(2))} //nolint:gosec // written from a Name
+		books.balances[account] = r.int(3)
+		return nil
+	}, sale.id)
+	if err != nil {
+		return nil, fmt.Errorf("read balances of %s: %w", name, err)
+	}
+	err = c.each(ctx, `SELECT number, epoch, last_grant, reclaim_number, reclaim_sku, reclaim_units
+		FROM buckets WHERE sale = ?`, func(r row) error {
+		books.buckets[int(r.int(0))] = ledger.BucketRow{
+			Bucket: shop.Bucket{Sale: name, Number: int(r.int(0))},
+			Epoch:  r.int(1), LastGrant: r.int(2),
+			LastReclaim: ledger.Reclaim{Number: r.int(3), SKU: r.text(4), Units: r.int(5)},
+		}
+		return nil
+	}, sale.id)
+	if err != nil {
+		return nil, fmt.Errorf("read buckets of %s: %w", name, err)
+	}
+	return books, nil
+}
+
+// rest loads all of a sale into the book.
+func (t *tx) rest(ctx context.Context, b *ledger.Book, sale string) error {
+	books, err := t.books(ctx, sale)
+	if err != nil {
+		return err
+	}
+	for account, units := range books.balances {
+		b.PutBalance(account, units)
+	}
+	for row := range maps.Values(books.buckets) {
+		b.PutBucket(row)
+	}
+	return nil
+}
+
+// touch loads what a rule needs to move units of one SKU: the sale, the
+// bucket, and the SKU's accounts but the other buckets'.
+func (t *tx) touch(ctx context.Context, b *ledger.Book, bucket shop.Bucket, sku string) error {
+	books, err := t.books(ctx, bucket.Sale)
+	if err != nil {
+		return err
+	}
+	b.PutSale(t.names.sales[bucket.Sale].shelf)
+	if row, ok := books.buckets[bucket.Number]; ok {
+		b.PutBucket(row)
+	}
+	account := ledger.Account{Sale: bucket.Sale, SKU: sku}
+	for account.Name = ledger.Pool; account.Name <= ledger.Withdrawn; account.Name++ {
+		account.Bucket = 0
+		if account.Name == ledger.Granted {
+			account.Bucket = bucket.Number
+		}
+		if units, ok := books.balances[account]; ok {
+			b.PutBalance(account, units)
+		}
+	}
+	return nil
+}
