@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/crash"
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -154,6 +155,9 @@ func (h *Herald) list(ctx context.Context, halted map[string]string) error {
 	moved, err := h.Sales.Flip(ctx, slices.Sorted(maps.Keys(halted)))
 	if err != nil {
 		return err
+	}
+	if len(moved) > 0 {
+		crash.At(crash.PhaseMoved)
 	}
 	for _, sale := range moved {
 		h.Log.Info("a sale moved by its times", "sale", sale)

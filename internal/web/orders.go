@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -46,10 +47,24 @@ func (d *Door) payment(ctx context.Context, rc *fasthttp.RequestCtx, name []byte
 		if err != nil {
 			return err
 		}
+		if strings.HasPrefix(address, "/") { // a page of this very node
+			address = d.origin(rc) + address
+		}
 		body := wire.AppendString([]byte(`{"url":`), address)
 		d.personal(rc, fasthttp.StatusOK, append(body, '}'))
 		return nil
 	})
+}
+
+// origin is where the buyer reached this node, as far as proxies that are
+// trusted say.
+func (d *Door) origin(rc *fasthttp.RequestCtx) string {
+	scheme := "http"
+	if c, ok := rc.Conn().(*conn); ok && d.Gate.Proxies.Trusts(c.peer) &&
+		string(rc.Request.Header.Peek("X-Forwarded-Proto")) == "https" {
+		scheme = "https"
+	}
+	return scheme + "://" + string(rc.Host())
 }
 
 // withOrder does what is asked with an order of the buyer whose token this is.

@@ -1,0 +1,71 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	mathrand "math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/doorbuster/doorbuster/internal/admin"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/web"
+)
+
+// wireDoors sets up what faces the network.
+func (n *Node) wireDoors() {
+	c := n.options.Config
+	n.door = &web.Door{
+		Desk: n.desk, Board: n.board, Gate: n.gate, Pages: n.pages, Guests: n.signer,
+		StartPayment: n.cashier.Start, Mounts: n.mounts(), Ready: n.ready,
+		Now: n.ledger.Clock().Now, Wall: time.Now, NewName: rand.Text, Jitter: mathrand.Int64N,
+		Log: n.options.Log, Options: web.Options{Hosts: c.Hosts, PageOrigins: c.PageOrigins},
+	}
+	n.admin = &admin.Door{
+		Token: c.AdminToken, Publisher: n.publishNow, Sales: n.ledger, Orders: n.ledger, Supply: n.ledger,
+		Audit: n.auditor.Sale, Pay: n.cashier.Pay, Cancel: n.cashier.Cancel, Changed: n.changed,
+		Health: n.adminHealth, Metrics: n.metrics(), Log: n.options.Log,
+	}
+}
+
+// mounts are the sandbox cashier's pages and its callback.
+func (n *Node) mounts() map[string]http.Handler {
+	if n.sandbox == nil {
+		return nil
+	}
+	return map[string]http.Handler{pagesPath: n.sandbox.Handler(), callbackPath: n.cashier.Callback()}
+}
+
+// publishNow publishes, and returns when the board shows it.
+func (n *Node) publishNow(ctx context.Context, sale shop.Sale) (ledger.Published, error) {
+	published, err := n.supplier.Publish(ctx, sale)
+	if err == nil && published != ledger.Same {
+		n.changed(sale.ID)
+	}
+	return published, err
+}
+
+// showMax bounds how long an operator's call waits for the board.
+const showMax = time.Second
+
+// changed waits until the board shows what an operator did.
+func (n *Node) changed(sale string) {
+	timer := time.NewTimer(showMax)
+	defer timer.Stop()
+	select {
+	case <-n.herald.Renew(sale):
+	case <-timer.C:
+	}
+}
+
+func (n *Node) metrics() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(newCollector(n), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}

@@ -1,0 +1,175 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+const (
+	// salesMax caps the series: sales past it share the label "other".
+	salesMax = 500
+	// scrapeMax bounds what one scrape may cost.
+	scrapeMax = 5 * time.Second
+)
+
+// collector reads the node when somebody scrapes it, so that buyers' requests
+// pay for no metric but an atomic count.
+type collector struct {
+	node *Node
+
+	refusals, gate, orders     *prometheus.Desc
+	answers, reports, seconds  *prometheus.Desc
+	units, free, depth, oldest *prometheus.Desc
+	broken, bumps, leaks       *prometheus.Desc
+	step, suspended, ready     *prometheus.Desc
+}
+
+func newCollector(n *Node) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("doorbuster_"+name, help, labels, nil)
+	}
+	return &collector{
+		node:      n,
+		refusals:  desc("refusals_total", "Buyers' requests refused, by code.", "code"),
+		gate:      desc("gate_refusals_total", "Requests refused at the gate, by reason.", "reason"),
+		orders:    desc("orders_total", "Orders decided by this node since it started, by the status decided.", "status"),
+		answers:   desc("answers_total", "Buyers' requests answered without a refusal, by what they got.", "answer"),
+		reports:   desc("payment_reports_total", "Reports of the payment provider, by what became of them.", "outcome"),
+		seconds:   desc("order_seconds", "How long an order took at the desk, the wait for its decision included."),
+		units:     desc("units", "Units of a sale by account of the ledger.", "sale", "account"),
+		free:      desc("units_free", "Units of a sale that nobody holds.", "sale"),
+		depth:     desc("queue_depth", "Tickets on their way to the ledger."),
+		oldest:    desc("oldest_undecided_seconds", "Age of the oldest ticket that is not decided; 0: none."),
+		broken:    desc("audit_broken_invariants", "Invariants broken at the last audit; any above 0 is an alarm."),
+		bumps:     desc("supply_bumps_total", "Epochs of the stock that were ended because its story differed from the ledger's."),
+		leaks:     desc("supply_leaks_total", "Bumps because granted units were missing from the stock; each is an alarm."),
+		step:      desc("clock_step_seconds", "How far the wall clock was set from the ledger's; expiry pauses while it is not 0."),
+		suspended: desc("selling_suspended", "1 while the ledger cannot write and nothing is sold."),
+		ready:     desc("ready", "1 when every sale is in the phase that its times ask for and supplied."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(into chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		c.refusals, c.gate, c.orders, c.answers, c.reports, c.seconds, c.units, c.free, c.depth, c.oldest,
+		c.broken, c.bumps, c.leaks, c.step, c.suspended, c.ready,
+	} {
+		into <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(into chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeMax)
+	defer cancel()
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		into <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	counter := func(desc *prometheus.Desc, value float64, labels ...string) {
+		into <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, value, labels...)
+	}
+	n := c.node
+	c.funnel(counter)
+	count, sum, upTo := n.door.Counts.Latency.Snapshot()
+	into <- prometheus.MustNewConstHistogram(c.seconds, count, sum, upTo)
+	if depth, err := n.queue.Depth(ctx); err == nil {
+		gauge(c.depth, float64(depth))
+	}
+	gauge(c.oldest, n.oldestUndecided().Seconds())
+	gauge(c.broken, float64(max(n.auditor.Broken(), 0)))
+	bumps, leaks := n.supplier.Bumps()
+	counter(c.bumps, float64(bumps))
+	counter(c.leaks, float64(leaks))
+	gauge(c.step, n.ledger.Clock().Step().Seconds())
+	gauge(c.suspended, truth(n.board.Suspended() != nil))
+	ready, _ := n.health()
+	gauge(c.ready, truth(ready))
+	c.accounts(ctx, gauge)
+}
+
+// funnel reports where buyers' requests ended.
+func (c *collector) funnel(counter func(*prometheus.Desc, float64, ...string)) {
+	n := c.node
+	for reason, count := range n.gate.Counts.All() {
+		counter(c.gate, float64(count), reason.String())
+	}
+	for i, code := range shop.Codes() {
+		counter(c.refusals, float64(n.door.Counts.Refusals(i)), string(code))
+	}
+	for _, status := range decidedStatuses() {
+		counter(c.orders, float64(n.decided[status].Load()), status.String())
+	}
+	for outcome, count := range n.reports {
+		counter(c.reports, float64(count.Load()), string(outcome))
+	}
+	for answer, count := range map[string]uint64{
+		"decided": n.door.Counts.Decided.Load(), "pending": n.door.Counts.Pending.Load(),
+		"repeated": n.door.Counts.Repeated.Load(), "state": n.door.Counts.States.Load(),
+		"page": n.door.Counts.Pages.Load(), "guest": n.door.Counts.Guests.Load(),
+	} {
+		counter(c.answers, float64(count), answer)
+	}
+}
+
+// accounts reports how the units of each sale are spread.
+func (c *collector) accounts(ctx context.Context, gauge func(*prometheus.Desc, float64, ...string)) {
+	var other ledger.Balance
+	var otherFree int64
+	notices := c.node.board.Notices()
+	for i, notice := range notices {
+		stand, err := c.node.ledger.Stand(ctx, notice.Sale.ID)
+		if err != nil {
+			continue
+		}
+		var sum ledger.Balance
+		for _, balance := range stand.Items {
+			sum = plus(sum, balance)
+		}
+		var free int64
+		for j := range notice.Items {
+			free += notice.Items[j].Free
+		}
+		if i >= salesMax {
+			other, otherFree = plus(other, sum), otherFree+free
+			continue
+		}
+		c.sale(gauge, notice.Sale.ID, sum, free)
+	}
+	if len(notices) > salesMax {
+		c.sale(gauge, "other", other, otherFree)
+	}
+}
+
+func (c *collector) sale(gauge func(*prometheus.Desc, float64, ...string), sale string, sum ledger.Balance, free int64) {
+	gauge(c.units, float64(sum.Pool), sale, "pool")
+	gauge(c.units, float64(sum.Granted), sale, "granted")
+	gauge(c.units, float64(sum.Held), sale, "held")
+	gauge(c.units, float64(sum.Sold), sale, "sold")
+	gauge(c.units, float64(sum.Withdrawn), sale, "withdrawn")
+	gauge(c.free, float64(free), sale)
+}
+
+func plus(a, b ledger.Balance) ledger.Balance {
+	return ledger.Balance{
+		Total: a.Total + b.Total, Pool: a.Pool + b.Pool, Granted: a.Granted + b.Granted,
+		Held: a.Held + b.Held, Sold: a.Sold + b.Sold, Withdrawn: a.Withdrawn + b.Withdrawn,
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// decidedStatuses are the statuses that a decision can lead to.
+func decidedStatuses() []shop.Status {
+	return []shop.Status{shop.AwaitingPayment, shop.Paid, shop.Refused}
+}

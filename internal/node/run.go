@@ -1,0 +1,141 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/admin"
+)
+
+// Run serves until ctx ends, then drains: what is in flight is finished,
+// flushed, and the folder given back. A ledger that can no longer be trusted
+// ends it at once, with an error.
+func (n *Node) Run(ctx context.Context) error {
+	if n.options.Config.Payments == "sandbox" {
+		n.options.Log.Warn("payments are a sandbox: nobody pays real money; --payments none leaves them to the shop's own cashier")
+	}
+	crew := muster(ctx, n.walkers())
+	doors, closeDoors := context.WithCancel(ctx)
+	defer closeDoors()
+	served := make(chan error, 2)
+	go func() { served <- n.door.Serve(doors, n.buyers) }()
+	go func() { served <- n.admin.Serve(doors, n.operators) }()
+	n.greet()
+
+	err := n.watch(ctx, crew, served)
+	n.draining.Store(true)
+	if errors.Is(err, errFatal) { // nothing that is in memory may be believed any more
+		return err
+	}
+	n.options.Log.Info("stopping: no new buyers; what is in flight is finished")
+	closeDoors()
+	err = errors.Join(err, n.drain(served))
+	crew.stop()
+	return errors.Join(err, n.Close())
+}
+
+// errFatal says that the ledger's state on disk is not known.
+var errFatal = errors.New("the ledger cannot be trusted to have written; start again to read what is on disk")
+
+// watch waits for a reason to stop.
+func (n *Node) watch(ctx context.Context, crew *crew, served chan error) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-n.ledger.Fatal():
+		return fmt.Errorf("%w: %w", errFatal, err)
+	case err := <-crew.failed:
+		return err
+	case err := <-served:
+		served <- nil // drain waits for two
+		return fmt.Errorf("a door closed: %w", err)
+	}
+}
+
+// drain waits for both doors to finish what is in flight.
+func (n *Node) drain(served chan error) error {
+	timer := time.NewTimer(drainMax)
+	defer timer.Stop()
+	var faults []error
+	for range 2 {
+		select {
+		case err := <-served:
+			if !errors.Is(err, http.ErrServerClosed) {
+				faults = append(faults, err)
+			}
+		case err := <-n.ledger.Fatal():
+			return fmt.Errorf("%w: %w", errFatal, err)
+		case <-timer.C:
+			return fmt.Errorf("some requests were still open after %s", drainMax)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// walkers are all that walks the road, each under the name it is reported by.
+func (n *Node) walkers() map[string]walker {
+	all := map[string]walker{
+		"herald": n.herald, "sweeper": n.sweeper, "expirer": n.expirer, "auditor": n.auditor,
+	}
+	for i := range workers {
+		all[fmt.Sprintf("worker %d", i)] = n.worker
+	}
+	if n.sandbox != nil {
+		all["sandbox"] = n.sandbox
+	}
+	if n.jwks != nil {
+		all["buyers' keys"] = n.jwks
+	}
+	return all
+}
+
+// greet tells the person who started the node where to go.
+func (n *Node) greet() {
+	c := n.options.Config
+	buyers, operators := "http://"+n.buyers.Addr().String(), "http://"+n.operators.Addr().String()
+	_, _ = fmt.Fprintf(n.options.Stdout, "doorbuster %s serves from %s\n", n.options.Version, c.Data)
+	for _, notice := range n.board.Notices() {
+		_, _ = fmt.Fprintf(n.options.Stdout, "  sale       %s/s/%s  (%s)\n", buyers, notice.Sale.ID, notice.Phase)
+	}
+	_, _ = fmt.Fprintf(n.options.Stdout, "  buyers     %s\n  operators  %s\n", buyers, operators)
+	if c.AdminTokenFile != "" {
+		_, _ = fmt.Fprintf(n.options.Stdout, "  token      in %s\n", c.AdminTokenFile)
+	}
+}
+
+// ready reports whether a balancer should send buyers here.
+func (n *Node) ready() bool {
+	ready, _ := n.health()
+	return ready
+}
+
+// health says whether the node is ready, and if not, why.
+func (n *Node) health() (bool, []string) {
+	var reasons []string
+	if n.draining.Load() {
+		reasons = append(reasons, "stopping")
+	}
+	if no := n.board.Suspended(); no != nil {
+		reasons = append(reasons, "selling is suspended: "+no.Detail)
+	}
+	for _, notice := range n.board.Notices() {
+		switch {
+		case notice.Halted != "":
+			reasons = append(reasons, "sale "+notice.Sale.ID+": "+notice.Halted)
+		case !notice.Supplied:
+			reasons = append(reasons, "sale "+notice.Sale.ID+": not in its phase or not supplied yet")
+		}
+	}
+	if step := n.expirer.Step(); n.expirer.Paused() {
+		reasons = append(reasons, fmt.Sprintf("the clock was set forward by %s: nothing expires until it is believed", step))
+	}
+	return len(reasons) == 0, reasons
+}
+
+func (n *Node) adminHealth() admin.Health {
+	ready, reasons := n.health()
+	return admin.Health{Ready: ready, Reasons: reasons}
+}

@@ -1,0 +1,186 @@
+package node
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/audit"
+	"github.com/doorbuster/doorbuster/internal/cashier"
+	"github.com/doorbuster/doorbuster/internal/checkout"
+	"github.com/doorbuster/doorbuster/internal/config"
+	"github.com/doorbuster/doorbuster/internal/crash"
+	"github.com/doorbuster/doorbuster/internal/expiry"
+	"github.com/doorbuster/doorbuster/internal/fulfil"
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/herald"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/sandbox"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/supply"
+)
+
+const (
+	callbackPath = "/payments/sandbox"
+	pagesPath    = "/sandbox/"
+	outMax       = 10 * time.Second // for one call to somebody else's server
+)
+
+// wireRoad sets up the walkers over the machines.
+func (n *Node) wireRoad() error {
+	if err := n.openSandbox(); err != nil {
+		return err
+	}
+	log := n.options.Log
+	n.supplier = &supply.Supplier{Ledger: n.ledger, Sales: n.ledger, Stock: n.stock, Log: log}
+	n.herald = &herald.Herald{
+		Sales: n.ledger, Supply: n.ledger, Stock: n.stock, Board: n.board, Clock: n.ledger.Clock(),
+		Tend: n.supplier.Tend, Log: log,
+	}
+	n.worker = &fulfil.Worker{
+		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Log: log,
+	}
+	n.sweeper = &fulfil.Sweeper{Worker: n.worker, Stock: n.stock, Buckets: n.allBuckets, Now: time.Now, Log: log}
+	n.auditor = &audit.Auditor{
+		Books: n.ledger, Supply: n.ledger, Stock: n.stock, Tickets: n.stock, Board: n.board,
+		Now: time.Now, Halt: n.herald.Halt, Log: log,
+	}
+	n.wirePayments()
+	n.wireDesk()
+	return nil
+}
+
+func (n *Node) wireDesk() {
+	n.desk = &checkout.Desk{
+		Hasher: n.hasher, Board: n.board, Known: &checkout.Known{}, Stock: n.stock, Claims: n.ledger,
+		Decisions: checkout.NewDecisions(), Standings: checkout.NewStandings(n.ledger, time.Now),
+		Buckets: buckets, Nonce: nonce, Want: n.want, GiveBack: n.cashier.Cancel,
+	}
+	n.decided = map[shop.Status]*atomic.Int64{}
+	for _, status := range decidedStatuses() {
+		n.decided[status] = &atomic.Int64{}
+	}
+}
+
+func (n *Node) wirePayments() {
+	n.reports = map[cashier.Outcome]*atomic.Int64{}
+	for _, outcome := range cashier.Outcomes() {
+		n.reports[outcome] = &atomic.Int64{}
+	}
+	n.cashier = &cashier.Cashier{
+		Orders: n.ledger, Claims: n.ledger, Board: n.board, Now: n.ledger.Clock().Now,
+		Moved: n.moved, Count: func(o cashier.Outcome) { n.reports[o].Add(1) }, Log: n.options.Log,
+	}
+	n.expirer = &expiry.Expirer{
+		Holds: n.ledger, Orders: n.ledger, Clock: n.ledger.Clock(), Released: n.released, Log: n.options.Log,
+	}
+	if n.sandbox != nil { // a nil *Provider in an interface is not nil
+		n.cashier.Provider, n.expirer.Provider = n.sandbox, n.sandbox
+	}
+}
+
+// openSandbox opens the cashier that only pretends, where it was asked for.
+func (n *Node) openSandbox() error {
+	c := n.options.Config
+	if c.Payments != config.Sandbox {
+		return nil
+	}
+	provider, err := sandbox.Open(sandbox.Config{
+		Folder: c.Data, Keys: []gate.Secret{c.PaymentsKey}, Callback: "http://" + n.buyers.Addr().String() + callbackPath,
+		Client: &http.Client{Timeout: outMax}, Now: time.Now, Random: rand.Text, Log: n.options.Log,
+		Names: n.names, Render: n.pages.SandboxPage,
+	})
+	if err != nil {
+		return fmt.Errorf("open the sandbox cashier: %w", err)
+	}
+	n.sandbox = provider
+	return nil
+}
+
+// names returns what a sale and its item are called.
+func (n *Node) names(sale, sku string) (title, item string, ok bool) {
+	notice, ok := n.board.Notice(sale)
+	if !ok {
+		return "", "", false
+	}
+	found, _, ok := notice.Item(sku)
+	if !ok {
+		return notice.Sale.Title, sku, true
+	}
+	return notice.Sale.Title, found.Title, true
+}
+
+// tell spreads the word of decisions, once they are on disk.
+func (n *Node) tell(decisions []ledger.Decision) {
+	for i := range decisions {
+		d := &decisions[i]
+		n.desk.Known.Add(ledger.Print{Claim: d.Order.ID, KeyPrint: d.Ticket.KeyPrint})
+		if count, ok := n.decided[d.Order.Status]; ok {
+			count.Add(1)
+		}
+	}
+	n.desk.Decisions.Announce(decisions)
+	last := ""
+	for i := range decisions {
+		if sale := decisions[i].Order.Sale; sale != last { // a batch is mostly of one sale
+			n.herald.Touch(sale)
+			last = sale
+		}
+	}
+}
+
+// want passes a turned-away buyer's wish on.
+func (n *Node) want(bucket shop.Bucket, sku string, quantity int64) <-chan struct{} {
+	n.supplier.Want(bucket, sku, quantity)
+	return n.herald.Touch(bucket.Sale)
+}
+
+// moved hears of an order whose units moved between accounts.
+func (n *Node) moved(order shop.Order) {
+	n.desk.Standings.Forget(ledger.Holder{Sale: order.Sale, Buyer: order.Buyer})
+	n.herald.Touch(order.Sale)
+}
+
+// released hears of sales to which units came back.
+func (n *Node) released(sales []string) {
+	crash.At(crash.ReleaseCommitted)
+	for _, sale := range sales {
+		n.herald.Touch(sale)
+	}
+}
+
+// allBuckets lists every bucket that may hold tickets.
+func (n *Node) allBuckets() []shop.Bucket {
+	notices := n.board.Notices()
+	all := make([]shop.Bucket, 0, len(notices)*buckets)
+	for _, notice := range notices {
+		for number := range buckets {
+			all = append(all, shop.Bucket{Sale: notice.Sale.ID, Number: number})
+		}
+	}
+	return all
+}
+
+// oldestUndecided returns for how long the oldest ticket waits.
+func (n *Node) oldestUndecided() time.Duration {
+	at := n.sweeper.Oldest()
+	if at.IsZero() {
+		return 0
+	}
+	return time.Since(at)
+}
+
+// keysClient fetches a shop's key set. It follows no redirect: the address
+// that the operator named is the one to trust.
+func keysClient() *http.Client {
+	return &http.Client{
+		Timeout: outMax,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: outMax}).DialContext, MaxIdleConns: 1},
+	}
+}
