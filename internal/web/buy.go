@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/valyala/fasthttp"
 
@@ -146,19 +147,23 @@ func (d *Door) personal(rc *fasthttp.RequestCtx, status int, body []byte) {
 
 // admit asks for the address's limit; false: it has answered.
 func (d *Door) admit(rc *fasthttp.RequestCtx) bool {
-	c, ok := rc.Conn().(*conn)
-	if !ok {
-		return true // no network, no address: a test
-	}
-	client := c.peer
+	client := peerOf(rc)
 	if forwarded := rc.Request.Header.Peek("X-Forwarded-For"); forwarded != nil {
-		client = d.Gate.Client(c.peer, rc.Request.Header.PeekAll("X-Forwarded-For"))
+		client = d.Gate.Client(client, rc.Request.Header.PeekAll("X-Forwarded-For"))
 	}
 	if err := d.Gate.Admit(client, d.Now().UnixNano()); err != nil {
 		d.refuse(rc, err)
 		return false
 	}
 	return true
+}
+
+// peerOf returns who is at the other end of the connection.
+func peerOf(rc *fasthttp.RequestCtx) netip.Addr {
+	if c, ok := rc.Conn().(*conn); ok {
+		return c.peer
+	}
+	return netip.Addr{}
 }
 
 // identify asks whose token this is; false: it has answered.

@@ -217,6 +217,7 @@ func (h *house) do(c call) reply {
 	request, err := http.NewRequestWithContext(h.t.Context(), method, "http://"+h.addr+c.path, strings.NewReader(c.body))
 	must(h.t, err)
 	request.Close = true
+	request.Header.Set("Accept-Encoding", "identity") // else the client unzips by itself
 	if c.body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
@@ -290,4 +291,11 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// pay records money for an order.
+func (h *house) pay(id shop.ClaimID) {
+	h.t.Helper()
+	_, err := h.ledger.Pay(h.t.Context(), ledger.Payment{Order: id, Reference: id.String()})
+	must(h.t, err)
 }
