@@ -19,7 +19,10 @@ import (
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// fasthttp's cleaner of idle workers wakes ten seconds after its server ended.
+const fasthttpCleaner = "github.com/valyala/fasthttp.(*workerPool).Start.func2"
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(fasthttpCleaner)) }
 
 // house is a node that runs, as somebody outside sees it.
 type house struct {
