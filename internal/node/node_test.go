@@ -19,10 +19,16 @@ import (
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
-// fasthttp's cleaner of idle workers wakes ten seconds after its server ended.
-const fasthttpCleaner = "github.com/valyala/fasthttp.(*workerPool).Start.func2"
+// fasthttp keeps two goroutines: its cleaner of idle workers wakes ten seconds
+// after its server ended, and one date serves every server of the process.
+const (
+	fasthttpCleaner = "github.com/valyala/fasthttp.(*workerPool).Start.func2"
+	fasthttpDate    = "github.com/valyala/fasthttp.updateServerDate.func1"
+)
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(fasthttpCleaner)) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(fasthttpCleaner), goleak.IgnoreAnyFunction(fasthttpDate))
+}
 
 // house is a node that runs, as somebody outside sees it.
 type house struct {
