@@ -103,20 +103,22 @@ func (v *Verifier) readObject(segment []byte, each func(name string, value json.
 	return true
 }
 
-// readString refuses null, which would decode into anything.
+// readString refuses null too, which the decoder takes for any type.
 func readString(value json.RawMessage, into *string) bool {
-	return len(value) > 0 && value[0] == '"' && json.Unmarshal(value, into) == nil
+	var text *string
+	if json.Unmarshal(value, &text) != nil || text == nil {
+		return false
+	}
+	*into = *text
+	return true
 }
 
 // readDate reads a NumericDate (RFC 7519): seconds, whole or not.
 func readDate(value json.RawMessage, into *int64) bool {
-	if len(value) == 0 || value[0] == 'n' || value[0] == '"' {
+	var seconds *float64 // null leaves it nil
+	if json.Unmarshal(value, &seconds) != nil || seconds == nil || *seconds < 0 {
 		return false
 	}
-	var seconds float64
-	if json.Unmarshal(value, &seconds) != nil || seconds < 0 {
-		return false
-	}
-	*into = int64(min(seconds, numericDateMax) * float64(time.Second))
+	*into = int64(min(*seconds, numericDateMax) * float64(time.Second))
 	return true
 }

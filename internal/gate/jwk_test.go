@@ -139,7 +139,17 @@ func TestNoKeyServesAnotherAlgorithm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	es256 := shop.sign(t, jwt.SigningMethodES256, "e", shop.ec)
+	signed := b64([]byte(`{"alg":"ES256","kid":"r"}`)) + "." + b64([]byte(goodPayload))
+	signature, err := jwt.SigningMethodRS256.Sign(signed, shop.rsa)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, token := range map[string]string{
+		"RS256 said to be ES256":         signed + "." + b64(signature),
+		"a line break in the signature":  es256[:len(es256)-9] + "\n" + es256[len(es256)-9:],
+		"a return in the signature":      es256[:len(es256)-9] + "\r" + es256[len(es256)-9:],
+		"padding":                        es256 + "==",
 		"RS256 key as HS256 secret, PEM": forge(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), `{"alg":"HS256","kid":"r"}`, goodPayload),
 		"RS256 key as HS256 secret, DER": forge(der, `{"alg":"HS256","kid":"r"}`, goodPayload),
 		"Ed25519 key as HS256 secret":    forge(shop.ed25519.Public().(ed25519.PublicKey), `{"alg":"HS256","kid":"d"}`, goodPayload),
@@ -195,6 +205,14 @@ func TestAWithdrawnKeyIsForgottenWithItsTokens(t *testing.T) {
 	mustRefuse(t, verifier, withdrawn)
 	if _, err := verifier.Verify([]byte(kept), testNow); err != nil {
 		t.Errorf("the other key's token: %v", err)
+	}
+}
+
+func TestTheSameKeySetAgainForgetsNothing(t *testing.T) {
+	set := mustShopKeys(t).jwks(t)
+	keys := newKeys(t, document(t, set["e"]), document(t, set["e"]))
+	if got := keys.turn(); got != 1 {
+		t.Errorf("the set changed %d times, want 1", got)
 	}
 }
 

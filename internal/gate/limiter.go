@@ -20,7 +20,7 @@ const LimiterSlots = 1 << 21
 const (
 	setSlots  = 8                       // one cache line: a look-up costs one miss
 	timeBits  = 36                      // of ticks: 4.9 hours, then they come round
-	timeMask  = 1<<timeBits - 1         //
+	timeMask  = 1<<timeBits - 1         // what is left of a word without the hash
 	tickShift = 8                       // a tick is 256 ns
 	vacant    = 1 << timeBits           // ranks before the oldest
 	skew      = int64(time.Second) >> 8 // ticks by which clocks of two callers may differ

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/maphash"
 	"math/rand/v2"
 	"runtime"
@@ -171,6 +172,19 @@ func TestAFloodMadeForAnotherSeedDoesNothing(t *testing.T) {
 
 func (l *Limiter) setOf(key []byte) uint64 { return maphash.Bytes(l.seed, key) & l.sets }
 
+func TestAClockThatLagsALittleGetsNoSecondBurst(t *testing.T) {
+	limiter := NewLimiter(Rate{PerSecond: 1, Burst: 5}, 8)
+	for range 5 {
+		limiter.AllowString("one buyer", 1e18)
+	}
+	if ok, wait := limiter.AllowString("one buyer", 1e18-1e8); ok || wait < time.Second {
+		t.Errorf("100 ms earlier: %v, wait %s; want refused for 1.1 s", ok, wait)
+	}
+	if ok, _ := limiter.AllowString("one buyer", 1e18-1e10); !ok {
+		t.Error("refused after the clock was set back by 10 s: the key would be barred")
+	}
+}
+
 // Two callers' clocks differ by a little: that must not hand out a second
 // burst.
 func TestManyAtOnceGetOneBurstBetweenThem(t *testing.T) {
@@ -214,7 +228,7 @@ func TestARefusalTellsTheWaitInWholeSeconds(t *testing.T) {
 		10 * time.Second:        10 * time.Second,
 		time.Hour:               11 * time.Second, // never told: the longest there is
 	} {
-		no, ok := limiter.refusal(wait).(shop.Refusal)
+		no, ok := errors.AsType[shop.Refusal](limiter.refusal(wait))
 		if !ok || no.Code != shop.TooManyRequests || no.RetryAfter != want {
 			t.Errorf("refusal(%s) = %v after %s, want too_many_requests after %s", wait, no.Code, no.RetryAfter, want)
 		}
@@ -245,7 +259,6 @@ func BenchmarkLimiter(b *testing.B) {
 				binary.LittleEndian.PutUint64(k[:], n)
 				limiter.Allow(k[:], 1)
 			}
-			b.ReportMetric(float64(8*len(limiter.slots))/keys, "B/key")
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
@@ -255,6 +268,7 @@ func BenchmarkLimiter(b *testing.B) {
 					i = 0
 				}
 			}
+			b.ReportMetric(float64(8*len(limiter.slots))/keys, "B/key")
 		})
 	}
 }

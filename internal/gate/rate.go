@@ -35,11 +35,11 @@ func ParseRate(text string) (Rate, error) {
 	}
 	rate := Rate{PerSecond: perSecond, Burst: int(max(1, math.Ceil(min(perSecond, burstMax))))}
 	if hasBurst {
-		burst, err := strconv.ParseUint(right, 10, 31)
-		if err != nil {
+		burst, err := strconv.Atoi(right)
+		if err != nil || strings.Trim(right, "0123456789") != "" {
 			return Rate{}, fmt.Errorf("rate %q: burst %q is not a whole number; write RATE:BURST, such as 50:100", text, right)
 		}
-		rate.Burst = int(burst)
+		rate.Burst = burst
 	}
 	if perSecond == 0 {
 		return Rate{}, nil
