@@ -96,8 +96,8 @@ func TestOneLineIsOneKey(t *testing.T) {
 			t.Errorf("keys of %s and %s: same is %v, want %v", c.a, c.b, a == b, c.same)
 		}
 	}
-	if KeyOf(netip.Addr{}) != KeyOf(netip.Addr{}) {
-		t.Error("unknown peers do not share a key")
+	if got := KeyOf(netip.Addr{}); got != (AddressKey{}) {
+		t.Errorf("key of an unknown peer is %x, want the one that all of them share", got)
 	}
 }
 

@@ -77,8 +77,10 @@ const (
 	BuyerLimit
 	BadToken
 	OtherSale
-	reasons // how many there are
 )
+
+// reasonCount is how many reasons there are.
+const reasonCount = int(OtherSale) + 1
 
 func (r Reason) String() string {
 	switch r {
@@ -96,7 +98,7 @@ func (r Reason) String() string {
 
 // Counts counts refusals by their reason, from the start of the process.
 type Counts struct {
-	byReason [reasons]struct {
+	byReason [reasonCount]struct {
 		atomic.Uint64
 		_ [56]byte // a cache line each: reasons do not slow each other down
 	}
@@ -107,7 +109,7 @@ func (c *Counts) add(reason Reason) { c.byReason[reason].Add(1) }
 // All returns every reason and how often it was given.
 func (c *Counts) All() iter.Seq2[Reason, uint64] {
 	return func(yield func(Reason, uint64) bool) {
-		for reason := range reasons {
+		for reason := Reason(0); int(reason) < reasonCount; reason++ {
 			if !yield(reason, c.byReason[reason].Load()) {
 				return
 			}

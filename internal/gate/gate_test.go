@@ -66,10 +66,10 @@ func TestEveryReasonHasItsName(t *testing.T) {
 	for reason := range (&Counts{}).All() {
 		names[reason.String()] = true
 	}
-	if len(names) != int(reasons) || names["unknown"] {
-		t.Errorf("names are %v, want %d different ones", names, reasons)
+	if len(names) != reasonCount || names["unknown"] {
+		t.Errorf("names are %v, want %d different ones", names, reasonCount)
 	}
-	if got := reasons.String(); got != "unknown" {
+	if got := Reason(reasonCount).String(); got != "unknown" {
 		t.Errorf("a reason that is none is %q, want unknown", got)
 	}
 }
@@ -105,7 +105,9 @@ func TestRefusingAtTheGateAllocatesNothing(t *testing.T) {
 func BenchmarkGateRefuses(b *testing.B) {
 	gate := newGate(b, Rate{PerSecond: 0.01, Burst: 1}, Rate{PerSecond: 1, Burst: 1})
 	peer := netip.MustParseAddr("203.0.113.9")
-	gate.Admit(peer, testNow)
+	if err := gate.Admit(peer, testNow); err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		if gate.Admit(gate.Client(peer, nil), testNow) == nil {

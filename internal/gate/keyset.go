@@ -87,7 +87,7 @@ func (s *KeySet) roomy() []atomic.Uint64 {
 // place returns where key is, or the vacant place where it belongs. A table is
 // at most half full, so the walk ends.
 func place(table []atomic.Uint64, key uint64) (at uint64, found bool) {
-	mask := uint64(len(table) - 1)
+	mask := uint64(len(table) - 1) //nolint:gosec // never empty
 	for at = key & mask; ; at = (at + 1) & mask {
 		switch table[at].Load() {
 		case key:

@@ -53,13 +53,13 @@ func NewLimiter(rate Rate, slots int) *Limiter {
 		return &Limiter{}
 	}
 	cost := max(1, uint64(math.Round(ticksPerSecond/rate.PerSecond)))
-	sets := uint64(1) << bits.Len64(uint64(max(slots, 1)-1)/setSlots) //nolint:gosec // not negative
+	sets := uint64(1) << bits.Len64(uint64(max(slots, 1)-1)/setSlots)
 	l := &Limiter{
 		seed:  maphash.MakeSeed(),
 		slots: make([]atomic.Uint64, sets*setSlots),
 		sets:  sets - 1,
 		cost:  cost,
-		depth: cost * uint64(max(rate.Burst, 1)), //nolint:gosec // not negative
+		depth: cost * uint64(max(rate.Burst, 1)),
 	}
 	l.refusals = prebuild(l.longest())
 	return l

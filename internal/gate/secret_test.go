@@ -42,7 +42,7 @@ func TestASecretNeverPrintsItself(t *testing.T) {
 		"text":     canary,
 		"hex":      fmt.Sprintf("%x", canary),
 		"HEX":      fmt.Sprintf("%X", canary),
-		"decimals": strings.Trim(fmt.Sprint([]byte(canary)), "[]"),
+		"decimals": strings.Trim(fmt.Sprintf("%d", []byte(canary)), "[]"),
 		"octals":   strings.Trim(fmt.Sprintf("%o", []byte(canary)), "[]"),
 	} {
 		if strings.Contains(out.String(), form) {
