@@ -48,7 +48,7 @@ func newCollector(n *Node) *collector {
 		broken:    desc("audit_broken_invariants", "Invariants broken at the last audit; any above 0 is an alarm."),
 		bumps:     desc("supply_bumps_total", "Epochs of the stock that were ended because its story differed from the ledger's."),
 		leaks:     desc("supply_leaks_total", "Bumps because granted units were missing from the stock; each is an alarm."),
-		step:      desc("clock_step_seconds", "How far the wall clock was set from the ledger's; expiry pauses while it is not 0."),
+		step:      desc("clock_step_seconds", "How far the wall clock was set from the ledger's; expiry pauses while it is above 0."),
 		suspended: desc("selling_suspended", "1 while the ledger cannot write and nothing is sold."),
 		ready:     desc("ready", "1 when every sale is in the phase that its times ask for and supplied."),
 	}

@@ -88,9 +88,13 @@ func (n *Node) openSandbox() error {
 	if c.Payments != config.Sandbox {
 		return nil
 	}
+	var host string // one that --hosts lets in: the callback's own address need not be among them
+	if len(c.Hosts) > 0 {
+		host = c.Hosts[0]
+	}
 	provider, err := sandbox.Open(sandbox.Config{
-		Folder: c.Data, Keys: []gate.Secret{c.PaymentsKey}, Callback: "http://" + n.buyers.Addr().String() + callbackPath,
-		Client: &http.Client{Timeout: outMax}, Now: time.Now, Random: rand.Text, Log: n.options.Log,
+		Folder: c.Data, Keys: []gate.Secret{c.PaymentsKey}, Callback: "http://" + n.buyers.Addr().String() + callbackPath, Host: host,
+		Client: &http.Client{Timeout: outMax}, Now: n.ledger.Clock().Now, Random: rand.Text, Log: n.options.Log,
 		Names: n.names, Render: n.pages.SandboxPage,
 	})
 	if err != nil {

@@ -161,7 +161,7 @@ func (p *Provider) post(ctx context.Context, l *letter) error {
 	if err != nil {
 		return fmt.Errorf("post event: %w", err)
 	}
-	request.Header = p.sign(l.id, body)
+	request.Header, request.Host = p.sign(l.id, body), p.config.Host
 	response, err := p.config.Client.Do(request)
 	if err != nil {
 		return fmt.Errorf("post event: %w", err)

@@ -1,7 +1,10 @@
 package sandbox
 
 import (
+	"errors"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,6 +156,50 @@ func TestNoticesWithoutMoneyAreBounded(t *testing.T) {
 		time.Sleep(time.Hour)
 		if got := len(s.shop.take(t, 0)); got != 0 {
 			t.Errorf("%d posts of notices an hour later, want them dropped", got)
+		}
+	})
+}
+
+func TestTheShopIsCalledByTheNameItAnswersTo(t *testing.T) {
+	in(t, func(t *testing.T, s *stage) {
+		s.press(t, start(t, s, paymentstest.Order(1, time.Now())), paymentstest.Pay)
+		s.shop.take(t, 1)
+		s.host = "shop.example"
+		s.restart(t)
+		s.press(t, start(t, s, paymentstest.Order(2, time.Now())), paymentstest.Pay)
+		s.shop.take(t, 1)
+		if want := []string{"shop.test", "shop.example"}; !slices.Equal(s.shop.hosts, want) {
+			t.Errorf("Host %q, want %q", s.shop.hosts, want)
+		}
+	})
+}
+
+// A pipe takes what is written and cannot be synced.
+func TestMoneyIsTakenOnlyWhenItIsOnDisk(t *testing.T) {
+	in(t, func(t *testing.T, s *stage) {
+		order := paymentstest.Order(1, time.Now())
+		address := start(t, s, order)
+		reads, writes, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := s.journal.file
+		s.journal.file = writes
+		t.Cleanup(func() { _ = errors.Join(reads.Close(), file.Close()) })
+		for range 2 {
+			if got := s.ask(http.MethodPost, address+"/pay"); got.Code != http.StatusServiceUnavailable {
+				t.Errorf("paid without a disk: %d, want 503", got.Code)
+			}
+		}
+		if got := s.ask(http.MethodGet, address); got.Code != http.StatusServiceUnavailable {
+			t.Errorf("the page without a disk: %d, want 503: whether it is paid is not known", got.Code)
+		}
+		if _, there, err := s.Paid(t.Context(), order.ID); there || err == nil {
+			t.Errorf("paid: %v, %v; want an error, which is not a no", there, err)
+		}
+		time.Sleep(time.Minute)
+		if calls := s.shop.take(t, 0); len(calls) > 0 {
+			t.Errorf("money that may be lost is reported: %s", calls[0].Body)
 		}
 	})
 }

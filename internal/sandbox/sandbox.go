@@ -37,12 +37,13 @@ const (
 // pagePrefix is the path under which each payment has its page.
 const pagePrefix = "/sandbox/pay/"
 
-// Config is what a sandbox needs. Every field is needed but Base.
+// Config is what a sandbox needs. Every field is needed but Base and Host.
 type Config struct {
 	Folder   string        // where sandbox.journal lies
 	Keys     []gate.Secret // the first signs; every one verifies, so that keys can be exchanged
 	Base     string        // where Handler is reached from outside; empty: the page's own origin
 	Callback string        // address that events are posted to
+	Host     string        // the shop's name there, for its Host header; empty: that of Callback
 	Client   *http.Client
 	Now      func() time.Time
 	Random   func() string // text that no two calls share

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -24,6 +25,7 @@ import (
 type shopEnd struct {
 	mu     sync.Mutex
 	calls  []paymentstest.Call
+	hosts  []string
 	status int
 }
 
@@ -35,6 +37,7 @@ func (s *shopEnd) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	s.calls = append(s.calls, paymentstest.Call{Header: r.Header.Clone(), Body: body})
+	s.hosts = append(s.hosts, cmp.Or(r.Host, r.URL.Host))
 	return &http.Response{StatusCode: s.status, Status: strconv.Itoa(s.status), Body: http.NoBody, Request: r}, nil
 }
 
@@ -65,6 +68,7 @@ type stage struct {
 	folder string
 	shop   *shopEnd
 	keys   []gate.Secret
+	host   string
 	pages  *page.Pages
 	names  atomic.Int64
 	halt   func()
@@ -91,7 +95,7 @@ func (s *stage) restart(t *testing.T) {
 	t.Helper()
 	s.halt()
 	p, err := Open(Config{
-		Folder: s.folder, Keys: s.keys, Callback: "http://shop.test/events",
+		Folder: s.folder, Keys: s.keys, Host: s.host, Callback: "http://shop.test/events",
 		Client: &http.Client{Transport: s.shop}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Random: func() string { return "random" + strconv.FormatInt(s.names.Add(1), 10) },
 		Names:  func(string, string) (string, string, bool) { return "Retro <85>", "EU 42", true },
