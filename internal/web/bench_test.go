@@ -30,10 +30,8 @@ func hot(t testing.TB) map[string]*scene {
 	soldOut.Items[0].Stock = 0
 	h := build(t).publish(sneakers(), soldOut)
 	h.door.prepare()
-	limited := *h.door.Gate
-	limited.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 1}, 64)
 	strict := build(t).publish(sneakers())
-	strict.door.Gate = &limited
+	strict.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 1}, 64)
 	strict.door.prepare()
 	ask := func(sale, token string) string {
 		body := `{"sku":"eu-43","quantity":1}`

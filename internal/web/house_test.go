@@ -23,6 +23,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/memory"
 	"github.com/doorbuster/doorbuster/internal/page"
+	"github.com/doorbuster/doorbuster/internal/payments"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/sqlite"
 	"github.com/doorbuster/doorbuster/internal/supply"
@@ -71,7 +72,7 @@ func build(t testing.TB) *house {
 		Sales: books, Supply: books, Stock: stock, Board: board, Clock: books.Clock(), Tend: h.supplier.Tend, Log: log,
 	}
 	till := &cashier.Cashier{
-		Orders: books, Claims: books, Board: board, Now: books.Clock().Now, Log: log,
+		Provider: counter{}, Orders: books, Claims: books, Board: board, Now: books.Clock().Now, Log: log,
 		Moved: func(order shop.Order) { h.herald.Touch(order.Sale) }, Count: func(cashier.Outcome) {},
 	}
 	desk := &checkout.Desk{
@@ -98,11 +99,9 @@ func build(t testing.TB) *house {
 		Gate: &gate.Gate{
 			Proxies: &gate.Proxies{}, Addresses: gate.NewLimiter(gate.Rate{}, 0), Buyers: gate.NewLimiter(gate.Rate{}, 0), Tokens: tokens,
 		},
-		StartPayment: func(_ context.Context, buyer string, id shop.ClaimID) (string, error) {
-			return "https://pay.example/" + buyer + "/" + id.String(), nil
-		},
-		Ready: func() bool { return true },
-		Now:   books.Clock().Now, Wall: time.Now, NewName: rand.Text, Jitter: mathrand.Int64N, Log: log,
+		StartPayment: till.Start,
+		Ready:        func() bool { return true },
+		Now:          books.Clock().Now, Wall: time.Now, NewName: rand.Text, Jitter: mathrand.Int64N, Log: log,
 	}
 	return h
 }
@@ -299,3 +298,14 @@ func (h *house) pay(id shop.ClaimID) {
 	_, err := h.ledger.Pay(h.t.Context(), ledger.Payment{Order: id, Reference: id.String()})
 	must(h.t, err)
 }
+
+// counter is a provider that only has an address.
+type counter struct{ payments.Provider }
+
+// Start implements payments.Provider.
+func (counter) Start(_ context.Context, order shop.Order, _ string) (string, error) {
+	return "https://pay.example/" + order.ID.String(), nil
+}
+
+// End implements payments.Provider.
+func (counter) End(context.Context, shop.ClaimID) error { return nil }

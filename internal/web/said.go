@@ -94,8 +94,8 @@ func (d *Door) head(rc *fasthttp.RequestCtx, status int, retryAfter time.Duratio
 	if status == fasthttp.StatusUnauthorized {
 		h.Set("Www-Authenticate", "Bearer")
 	}
-	if retryAfter > 0 {
-		d.retryAfter(rc, retryAfter)
+	if retryAfter > 0 || status == fasthttp.StatusServiceUnavailable || status == fasthttp.StatusTooManyRequests {
+		d.retryAfter(rc, max(retryAfter, askAgain))
 	}
 }
 
