@@ -45,15 +45,11 @@ type Worker struct {
 func (w *Worker) Run(ctx context.Context) error {
 	deliveries := make([]queue.Delivery, 0, batchMax)
 	tickets := make([]shop.Ticket, 0, batchMax)
-	for {
+	for ctx.Err() == nil {
 		var err error
 		deliveries, err = w.Queue.Receive(ctx, batchMax, deliveries[:0])
-		if ctx.Err() != nil {
-			return nil
-		}
 		if err != nil {
-			w.Log.Error("receive tickets", "error", err)
-			pause(ctx, retryMin)
+			w.stumble(ctx, err)
 			continue
 		}
 		crash.At(crash.TicketRead)
@@ -65,6 +61,15 @@ func (w *Worker) Run(ctx context.Context) error {
 			continue // not decided: the stock keeps the tickets, the sweeper comes back to them
 		}
 		w.ack(ctx, deliveries)
+	}
+	return nil
+}
+
+// stumble waits before the next try, unless the worker is just told to stop.
+func (w *Worker) stumble(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		w.Log.Error("receive tickets", "error", err)
+		pause(ctx, retryMin)
 	}
 }
 

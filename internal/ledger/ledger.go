@@ -248,10 +248,16 @@ type Books interface {
 
 // View is a consistent view of the books. Sequences end at their first error.
 type View interface {
-	Revisions(ctx context.Context) iter.Seq2[Revision, error] // by seq
-	Lines(ctx context.Context) iter.Seq2[Line, error]         // by seq
-	Claims(ctx context.Context) iter.Seq2[Claim, error]       // in the order decided
+	// Revisions yields every published document, by seq.
+	Revisions(ctx context.Context) iter.Seq2[Revision, error]
+	// Lines yields every line, by seq.
+	Lines(ctx context.Context) iter.Seq2[Line, error]
+	// Claims yields every claim with its order and charges, in the order
+	// decided.
+	Claims(ctx context.Context) iter.Seq2[Claim, error]
+	// Quotas yields what every buyer of every sale has.
 	Quotas(ctx context.Context) iter.Seq2[Quota, error]
+	// Balances yields every account but Outside, which has none.
 	Balances(ctx context.Context) iter.Seq2[AccountBalance, error]
 }
 

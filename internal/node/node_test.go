@@ -119,6 +119,7 @@ func (h *house) call(method, address, token, body string, header ...string) (int
 }
 
 func (h *house) buyers(path string) string { return "http://" + h.node.BuyersAddr().String() + path }
+
 func (h *house) operators(path string) string {
 	return "http://" + h.node.OperatorsAddr().String() + path
 }

@@ -66,7 +66,7 @@ func (s *Supplier) empty(ctx context.Context, sale *shop.Sale, shelf *stock.Shel
 		if missing <= 0 || shelf.Free[item.SKU] == 0 {
 			continue
 		}
-		if _, err := s.reclaim(ctx, bucket, shelf, stock.Grant{SKU: item.SKU, Quantity: missing}); err != nil {
+		if err := s.reclaim(ctx, bucket, shelf, stock.Grant{SKU: item.SKU, Quantity: missing}); err != nil {
 			return err
 		}
 	}

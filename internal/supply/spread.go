@@ -11,28 +11,45 @@ import (
 	"github.com/doorbuster/doorbuster/internal/stock"
 )
 
+// hand is one pass over a sale's pool.
+type hand struct {
+	*Supplier
+	sale    string
+	stand   *ledger.Stand
+	shelves []stock.Shelf
+	wants   map[want]int64
+}
+
 // spread hands the pool out: first what turned-away buyers asked for, then
 // chunks that shrink as the pool falls, so that the last units do not lie in a
 // bucket whose buyers have gone.
 func (s *Supplier) spread(ctx context.Context, sale string, stand *ledger.Stand, shelves []stock.Shelf) error {
-	wants := s.takeWants(sale)
+	h := &hand{s, sale, stand, shelves, s.takeWants(sale)}
 	for sku, balance := range stand.Items {
-		pool := balance.Pool
-		for i := range stand.Buckets {
-			bucket := shop.Bucket{Sale: sale, Number: stand.Buckets[i].Number}
-			units := chunk(pool, shelves[i].Free[sku], wants[want{bucket, sku}], int64(len(stand.Buckets)))
-			if units > 0 {
-				given, err := s.grant(ctx, bucket, shelves[i].Epoch, stock.Grant{SKU: sku, Quantity: units})
-				if err != nil {
-					return err
-				}
-				pool -= given
+		if err := h.give(ctx, sku, balance.Pool); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// give hands one SKU's pool to the buckets, and takes units from the fullest
+// for one whose buyers want more than the pool has.
+func (h *hand) give(ctx context.Context, sku string, pool int64) error {
+	for i := range h.stand.Buckets {
+		bucket := shop.Bucket{Sale: h.sale, Number: h.stand.Buckets[i].Number}
+		wanted, free := h.wants[want{bucket, sku}], h.shelves[i].Free[sku]
+		units := chunk(pool, free, wanted, int64(len(h.shelves)))
+		if units > 0 {
+			given, err := h.grant(ctx, bucket, h.shelves[i].Epoch, stock.Grant{SKU: sku, Quantity: units})
+			if err != nil {
+				return err
 			}
-			missing := wants[want{bucket, sku}] - shelves[i].Free[sku] - units
-			if missing > 0 && pool == 0 {
-				if err := s.steal(ctx, bucket, shelves, stock.Grant{SKU: sku, Quantity: missing}); err != nil {
-					return err
-				}
+			pool -= given
+		}
+		if missing := wanted - free - units; missing > 0 && pool == 0 {
+			if err := h.steal(ctx, bucket, stock.Grant{SKU: sku, Quantity: missing}); err != nil {
+				return err
 			}
 		}
 	}
@@ -88,40 +105,38 @@ func (s *Supplier) grant(ctx context.Context, bucket shop.Bucket, epoch int64, w
 
 // steal takes units from the fullest other bucket back to the pool, for a
 // bucket whose buyers want some. The next pass grants them.
-func (s *Supplier) steal(ctx context.Context, to shop.Bucket, shelves []stock.Shelf, wish stock.Grant) error {
+func (h *hand) steal(ctx context.Context, to shop.Bucket, wish stock.Grant) error {
 	fullest, free := -1, int64(0)
-	for number := range shelves {
-		if number != to.Number && shelves[number].Free[wish.SKU] > free {
-			fullest, free = number, shelves[number].Free[wish.SKU]
+	for number := range h.shelves {
+		if units := h.shelves[number].Free[wish.SKU]; number != to.Number && units > free {
+			fullest, free = number, units
 		}
 	}
 	if fullest < 0 {
 		return nil
 	}
-	from := shop.Bucket{Sale: to.Sale, Number: fullest}
 	wish.Quantity = min(wish.Quantity, free)
-	if _, err := s.reclaim(ctx, from, &shelves[fullest], wish); err != nil {
+	if err := h.reclaim(ctx, shop.Bucket{Sale: to.Sale, Number: fullest}, &h.shelves[fullest], wish); err != nil {
 		return err
 	}
-	s.wants[want{to, wish.SKU}] = wish.Quantity
+	h.Supplier.wants[want{to, wish.SKU}] = wish.Quantity
 	return nil
 }
 
-// reclaim takes free units from a bucket, stock first, and returns how many
-// came.
-func (s *Supplier) reclaim(ctx context.Context, from shop.Bucket, shelf *stock.Shelf, wish stock.Grant) (int64, error) {
+// reclaim takes free units from a bucket back to the pool, stock first.
+func (s *Supplier) reclaim(ctx context.Context, from shop.Bucket, shelf *stock.Shelf, wish stock.Grant) error {
 	back, err := s.Stock.Reclaim(ctx, from, shelf.Epoch, stock.Reclaim{
 		Number: shelf.LastReclaim.Number + 1, SKU: wish.SKU, Quantity: wish.Quantity, Previous: shelf.LastReclaim,
 	})
 	if errors.Is(err, stock.ErrForked) || errors.Is(err, stock.ErrUnknown) {
 		_, err := s.bump(ctx, from, shelf.Epoch, "a reclaim does not follow the stock's last")
-		return 0, err
+		return err
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reclaim %d of %s from %s: %w", wish.Quantity, wish.SKU, from, err)
+		return fmt.Errorf("reclaim %d of %s from %s: %w", wish.Quantity, wish.SKU, from, err)
 	}
 	crash.At(crash.ReclaimedInStock)
 	shelf.LastReclaim = back
 	shelf.Free[wish.SKU] -= back.Units
-	return back.Units, s.record(ctx, from, shelf.Epoch, back)
+	return s.record(ctx, from, shelf.Epoch, back)
 }
