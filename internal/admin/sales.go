@@ -183,7 +183,7 @@ func (d *Door) moveSale(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("sale")
 	_, err := d.Sales.Move(r.Context(), id, verb)
 	if broken, ok := errors.AsType[*ledger.Broken](err); ok {
-		p := wire.ProblemOf(&shop.Refusal{Code: shop.WrongStatus, Detail: fmt.Sprintf("The sale's phase does not lead there: %s does nothing for it.", verb)})
+		p := wire.ProblemOf(&shop.Refusal{Code: shop.WrongStatus, Detail: "The sale stands as it was; reasons says why."})
 		p.Title, p.Reasons = "The sale's phase does not allow this", broken.Reasons
 		problem(w, p)
 		return

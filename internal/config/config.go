@@ -79,6 +79,17 @@ func Folder(flags Flags, getenv func(string) string) (string, error) {
 	return all.get("data").value, asError(faults)
 }
 
+// LedgerFolder finds the folder of the ledger, for commands that read it. A
+// database in its place is a fault as long as it is not built.
+func LedgerFolder(flags Flags, getenv func(string) string) (string, error) {
+	all, faults := layer(flags, getenv)
+	c := &Config{settings: all, DatabaseURL: all.get("database-url").value}
+	c.checkStores(func(name, text string) {
+		faults = append(faults, shop.Fault{Field: c.setting(name).label(), Wrong: text})
+	})
+	return all.get("data").value, asError(faults)
+}
+
 // Check returns every fault that the values have, alone and together, or nil.
 func (c *Config) Check() error {
 	faults := c.check()

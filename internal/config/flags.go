@@ -36,6 +36,12 @@ type Flags struct {
 
 const fileFlag = "config"
 
+// IsSetting reports whether a flag of that name is a setting.
+func IsSetting(name string) bool {
+	all, _ := layer(Flags{}, func(string) string { return "" })
+	return name == fileFlag || all.index(name) >= 0
+}
+
 // EnvOf returns the environment variable of a setting: admin-listen is
 // DOORBUSTER_ADMIN_LISTEN.
 func EnvOf(name string) string {
