@@ -89,9 +89,15 @@ func (b *bench) publish(tickets ...shop.Ticket) {
 	}
 }
 
+// patience is how long a case waits for a ticket that must come. Only a
+// queue that fails makes use of it.
+const patience = 10 * time.Second
+
 func (b *bench) receive(limit int) []queue.Delivery {
 	b.Helper()
-	got, err := b.Queue.Receive(b.Context(), limit, nil)
+	ctx, cancel := context.WithTimeout(b.Context(), patience)
+	defer cancel()
+	got, err := b.Queue.Receive(ctx, limit, nil)
 	if err != nil {
 		b.Fatalf("receive: %v", err)
 	}
@@ -194,7 +200,9 @@ func appended(b *bench) {
 func waits(b *bench) {
 	got := make(chan []queue.Delivery)
 	go func() {
-		deliveries, err := b.Queue.Receive(b.Context(), 10, nil)
+		ctx, cancel := context.WithTimeout(b.Context(), patience)
+		defer cancel()
+		deliveries, err := b.Queue.Receive(ctx, 10, nil)
 		if err != nil {
 			b.Errorf("receive: %v", err)
 		}
@@ -323,7 +331,7 @@ func depth(b *bench) {
 
 func shared(b *bench) {
 	const receivers, count = 4, 400
-	ctx, end := context.WithCancel(b.Context())
+	ctx, end := context.WithTimeout(b.Context(), patience)
 	defer end()
 	var mu sync.Mutex
 	seen := map[int64]int{}
@@ -333,7 +341,7 @@ func shared(b *bench) {
 			for {
 				got, err := b.Queue.Receive(ctx, 7, nil)
 				if errors.Is(err, context.Canceled) {
-					return
+					return // all tickets came
 				}
 				if err != nil {
 					b.Errorf("receive: %v", err)

@@ -162,11 +162,12 @@ func crowdOfOneBuyer(b *bench) {
 // crowdGivesBack settles while others ask: every second ticket of a person
 // comes to nothing, and in the end every unit was consumed once.
 func crowdGivesBack(b *bench) {
-	const units = 64
+	const units, patience = 64, 10_000 // turns; a stock that loses units ends the case too
 	b.stocked(units, 1)
 	var consumed atomic.Int64
 	crowd(func(person int) {
-		for turn := 0; consumed.Load() < units && !b.Failed(); turn++ {
+		tickets := 0
+		for turn := 0; turn < patience && consumed.Load() < units && !b.Failed(); turn++ {
 			name := fmt.Sprintf("%d-%d", person, turn)
 			ask := stock.Ask{Claim: claim(name), Buyer: name, SKU: small, Quantity: 1, Limit: 1, Live: stock.LiveUnknown}
 			for _, answer := range b.reserve(ask) {
@@ -174,7 +175,7 @@ func crowdGivesBack(b *bench) {
 					continue
 				}
 				end := stock.Settlement{Ticket: answer.Ticket, Verdict: shop.Returned}
-				if turn%2 == 1 {
+				if tickets++; tickets%2 == 0 {
 					end.Verdict = shop.Consumed
 					consumed.Add(1)
 				}
