@@ -132,7 +132,6 @@ func (h *house) open() *house {
 	must(h.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.addr, h.stop, h.stopped = listener.Addr().String(), cancel, make(chan error, 1)
-	h.door.prepare()
 	go func() { h.stopped <- h.door.Serve(ctx, listener) }()
 	h.t.Cleanup(func() {
 		cancel()
@@ -309,3 +308,5 @@ func (counter) Start(_ context.Context, order shop.Order, _ string) (string, err
 
 // End implements payments.Provider.
 func (counter) End(context.Context, shop.ClaimID) error { return nil }
+
+func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
@@ -33,7 +34,10 @@ func (d *Door) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve buyers: %w", errors.Join(err, errors.New("the listener is gone")))
 	case <-ctx.Done():
 	}
-	bound, done := context.WithTimeout(work, d.Options.DrainMax)
+	// Who still waits for a decision near the end hears "pending".
+	lastWords := time.AfterFunc(d.Options.DrainMax-min(lastWordsMax, d.Options.DrainMax/2), cutOff)
+	defer lastWords.Stop()
+	bound, done := context.WithTimeout(context.WithoutCancel(work), d.Options.DrainMax)
 	defer done()
 	if err := server.ShutdownWithContext(bound); err != nil {
 		return fmt.Errorf("drain the buyers' door: %w", err)
@@ -41,6 +45,9 @@ func (d *Door) Serve(ctx context.Context, listener net.Listener) error {
 	<-served
 	return nil
 }
+
+// lastWordsMax is how long before the end of a drain waits are cut short.
+const lastWordsMax = 2 * time.Second
 
 // prepare fills in the bounds and writes what can be written before anybody
 // asks.
@@ -62,16 +69,12 @@ func (d *Door) prepare() {
 	d.places = placesOf()
 	d.said = d.writeAll()
 	d.showcase.windows.Store(&map[string]*window{})
-	d.mounted = nil
-	for prefix, handler := range d.Mounts {
-		d.mounted = append(d.mounted, mount{prefix: []byte(prefix), handler: fasthttpadaptor.NewFastHTTPHandler(handler)})
-	}
-	slices.SortFunc(d.mounted, func(a, b mount) int { return len(b.prefix) - len(a.prefix) }) // the longest first
 }
 
 // server is the HTTP machine. Deadlines and places are the connections' own
 // business (conn, hall).
 func (d *Door) server(work context.Context) *fasthttp.Server {
+	d.mounted = d.mount(work)
 	return &fasthttp.Server{
 		Handler:                      func(rc *fasthttp.RequestCtx) { d.handle(work, rc) },
 		ErrorHandler:                 d.fault,
@@ -106,6 +109,18 @@ func wholeAnswer(no *shop.Refusal) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"+
 		"Retry-After: %.0f\r\nConnection: close\r\n\r\n%s",
 		status, http.StatusText(status), wire.ProblemType, len(body), no.RetryAfter.Seconds(), body)
+}
+
+// mount makes the handlers off the buyers' road ready, longest path first. They
+// outlive the beginning of a drain, as everything in flight does.
+func (d *Door) mount(work context.Context) []mount {
+	var mounted []mount
+	for path, handler := range d.Mounts {
+		outlive := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r.WithContext(work)) })
+		mounted = append(mounted, mount{prefix: []byte(path), handler: fasthttpadaptor.NewFastHTTPHandler(outlive)})
+	}
+	slices.SortFunc(mounted, func(a, b mount) int { return len(b.prefix) - len(a.prefix) })
+	return mounted
 }
 
 // mount is a handler off the buyers' road.
