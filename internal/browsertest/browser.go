@@ -196,9 +196,9 @@ func (t *Tab) Status(want string) error {
 	return t.Until(fmt.Sprintf(`(document.querySelector("#result").dataset.status || "") === %q`, want))
 }
 
-// Picture returns a screenshot of the whole page.
+// Picture returns a screenshot of what the window shows.
 func (t *Tab) Picture() ([]byte, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, patience)
 	defer cancel()
-	return chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
 }

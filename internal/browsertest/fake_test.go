@@ -314,6 +314,11 @@ func (f *fake) soldOut(gone bool) {
 	})
 }
 
+// opensIn schedules the sale.
+func (f *fake) opensIn(wait time.Duration) {
+	f.set(func(f *fake) { f.phase, f.opensAt = "scheduled", time.Now().Add(wait) })
+}
+
 func (f *fake) polled() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

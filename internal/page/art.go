@@ -52,7 +52,7 @@ func tile(svg *strings.Builder, i int, bits byte, colours palette) {
 	back := (front + 1 + i%3) % len(colours)
 	fmt.Fprintf(svg, `<g transform="translate(%d %d)rotate(%d 50 50)">`, x, y, 90*int(bits>>4&3))
 	if bits&1 == 1 {
-		fmt.Fprintf(svg, `<path fill="%s" d="M-.5-.5h101v101h-101z"/>`, colours[back])
+		fmt.Fprintf(svg, `<path fill="%s" shape-rendering="crispEdges" d="M0 0h100v100H0z"/>`, colours[back])
 	}
 	if back == front {
 		front = 0
@@ -62,7 +62,7 @@ func tile(svg *strings.Builder, i int, bits byte, colours palette) {
 
 func figure(kind byte) string {
 	switch kind {
-	case 0, 1:
+	case 0, 1, 6:
 		return "M0 0h100A100 100 0 0 1 0 100z" // quarter disk
 	case 2:
 		return "M0 0A50 50 0 0 0 100 0z" // half disk
@@ -71,8 +71,6 @@ func figure(kind byte) string {
 	case 4:
 		return "M50 0a50 50 0 0 1 0 100a50 50 0 0 1 0-100z" // disk
 	case 5:
-		return "M0 0h100A100 100 0 0 1 0 100zM0 0" // quarter disk
-	case 6:
 		return "M0 0h100L0 100z" // triangle
 	}
 	return "M0 0h20v100H0zM40 0h20v100H40zM80 0h20v100H80z" // stripes

@@ -15,6 +15,10 @@ type place struct {
 	metaPolicy string // for pages that no door of ours serves
 }
 
+// quantityMax is how many units the page offers at once; a longer list helps
+// nobody, and the API takes more.
+const quantityMax = 50
+
 // view is what the buyer page's template sees.
 type view struct {
 	Sale       shop.Sale
@@ -23,6 +27,7 @@ type view struct {
 	Summary    string
 	OnePrice   string // where every item costs the same
 	Items      []viewItem
+	Quantities []int64 // to choose from; none where one unit is all
 	OpensAt    string
 	OpensText  string
 	Art        template.HTML
@@ -67,6 +72,11 @@ func newView(sale shop.Sale, at place) view {
 			Hold:    int64(sale.Hold / time.Second), Limit: sale.LimitPerBuyer,
 			Guests: sale.Guests, SignInURL: sale.SignInURL,
 		},
+	}
+	if sale.LimitPerBuyer > 1 {
+		for n := range min(sale.LimitPerBuyer, quantityMax) {
+			v.Quantities = append(v.Quantities, n+1)
+		}
 	}
 	same := true
 	for _, item := range sale.Items {

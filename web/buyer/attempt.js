@@ -24,7 +24,7 @@ export class Attempts {
   // unanswered returns an attempt that a reload or a lost answer cut short.
   unanswered(now) {
     const last = this.last;
-    return last?.out && now - last.at < staleAfter ? last : null;
+    return last?.out && !last.order && now - last.at < staleAfter ? last : null;
   }
 
   // answered notes a no that binds nothing: the key stays good.
@@ -32,9 +32,10 @@ export class Attempts {
     if (this.last) this._write({ ...this.last, out: false });
   }
 
-  // became notes the order that the key is bound to; out while it is pending.
-  became(order, out) {
-    if (this.last) this._write({ ...this.last, out, order });
+  // became notes the order that the key is bound to; none: the stock lost it,
+  // and the key asks again.
+  became(order) {
+    if (this.last) this._write({ ...this.last, out: !order, order });
   }
 
   // free gives up the key: whatever it led to is final.

@@ -7,12 +7,12 @@ const STATES = { low: "item.low", sold_out: "phase.sold_out" };
 export class Choice {
   constructor(model, { buy, choose }) {
     this.model = model;
-    this.choose = choose;
     this.form = $("form");
-    this.quantity = $("quantity");
+    this.quantity = this.form.elements.quantity;
     this.inputs = [...this.form.querySelectorAll("[name=sku]")];
     this._fixed();
-    this._listen(buy);
+    this._listen(choose);
+    $("buy").onclick = buy;
   }
 
   draw() {
@@ -25,7 +25,10 @@ export class Choice {
       input.parentNode.dataset.state = state;
       put(input.parentNode.querySelector("small"), STATES[state] ? t(STATES[state]) : "");
     }
-    this._steps();
+    if (this.quantity) {
+      this.quantity.value = model.quantity;
+      this.quantity.disabled = model.step !== "idle";
+    }
     this._button();
   }
 
@@ -36,37 +39,16 @@ export class Choice {
     for (const input of this.inputs) put(input.parentNode.querySelector(".cost"), price(this.model.find(input.value), 1));
     const only = document.querySelector(".price");
     if (only) put(only, price(sale.items[0], 1));
-    $("many").hidden = sale.limit < 2;
     $("sign-in").href = sale.sign_in_url || "#";
   }
 
-  _listen(buy) {
-    const { model } = this;
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      if (model.canBuy) buy();
-    });
+  // Enter on a size chooses it; only the button buys.
+  _listen(choose) {
+    this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("change", () => {
-      const wanted = Math.round(Number(this.quantity.value)) || 1;
-      this._want(this.form.elements.sku.value, wanted);
+      choose(this.form.elements.sku.value, Number(this.quantity?.value ?? 1));
+      this.draw();
     });
-    $("less").onclick = () => this._want(model.sku, model.quantity - 1);
-    $("more").onclick = () => this._want(model.sku, model.quantity + 1);
-  }
-
-  _want(sku, quantity) {
-    const { model } = this;
-    this.choose(sku, Math.min(Math.max(quantity, 1), model.sale.limit));
-    this.draw();
-  }
-
-  _steps() {
-    const { model } = this;
-    const busy = model.step !== "idle";
-    if (document.activeElement !== this.quantity) this.quantity.value = model.quantity;
-    this.quantity.disabled = busy;
-    $("less").disabled = busy || model.quantity <= 1;
-    $("more").disabled = busy || model.quantity >= model.sale.limit;
   }
 
   _button() {

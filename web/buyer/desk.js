@@ -8,6 +8,7 @@ export class Desk {
   constructor(model, { api, identity, store, orders, changed }) {
     Object.assign(this, { model, api, identity, store, orders, changed });
     orders.vanished = (order) => this._vanished(order);
+    orders.refused = () => this.attempts?.free();
   }
 
   // resume picks up what a reload or a second tab left behind.
@@ -25,11 +26,15 @@ export class Desk {
     model.no = model.order = null;
     model.touched = true;
     this._step("asking");
-    let answer = await this._insist();
-    if (answer.status === 401) {
-      this.identity.drop();
-      if (this.identity.possible) answer = await this._insist();
-    }
+    const answer = await insist(
+      () => this._ask(),
+      (ms, code) => {
+        model.refused({ code });
+        model.wakeAt = performance.now() + ms;
+        this._step("resting");
+      },
+      this.identity,
+    );
     model.step = "idle";
     this._judge(answer);
     this.changed();
@@ -41,17 +46,6 @@ export class Desk {
     this.attempts?.free();
     this.model.order = this.model.no = null;
     this.changed();
-  }
-
-  _insist() {
-    return insist(
-      () => this._ask(),
-      (ms, code) => {
-        this.model.refused({ code });
-        this.model.wakeAt = performance.now() + ms;
-        this._step("resting");
-      },
-    );
   }
 
   // ask makes one request; its key is stored before it leaves.
@@ -69,13 +63,11 @@ export class Desk {
   _judge({ status, body }) {
     const { model, attempts } = this;
     if (status >= 200 && status < 300 && body.id) {
+      attempts.became(body.id);
       this.orders.show(body);
-      attempts.became(body.id, body.status === "pending");
-      if (body.status === "refused") attempts.free();
-      this.orders.follow(body.id);
+      if (model.order) this.orders.follow(body.id);
       return;
     }
-    if (status === 401) this.identity.drop();
     if (body.order || body.code === "key_reused") attempts?.free();
     else if (body.code !== "gave_up") attempts?.answered();
     model.refused({ ...body, code: body.code || "fault" });
@@ -84,14 +76,13 @@ export class Desk {
   // The stock forgot a pending order: the same key may be asked with again.
   _vanished(order) {
     if (this.attempts?.last?.order !== order.id) return false;
-    this.attempts.became(undefined, true);
+    this.attempts.became();
     this.buy();
     return true;
   }
 
   async _attempts() {
     const token = await this.identity.token();
-    this.model.stranger = !token;
     this.attempts = token ? new Attempts(this.store, who(token)) : null;
     return this.attempts;
   }

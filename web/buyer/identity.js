@@ -2,6 +2,7 @@
 // window.doorbuster.token, what the page keeps, a guest, nobody.
 export class Identity {
   _asking = null;
+  _nobody = false; // the shop was asked and knows of nobody
   _linked = null; // the token of a sign-in link
 
   constructor(sale, api, store) {
@@ -22,7 +23,7 @@ export class Identity {
   }
 
   get possible() {
-    return Boolean(this.sale.guests || this.store.get("token") || window.doorbuster?.token);
+    return Boolean(this.sale.guests || this.store.get("token") || (window.doorbuster?.token && !this._nobody));
   }
 
   // One question at a time: two would make two guests.
@@ -40,8 +41,7 @@ export class Identity {
   // Resolves to null for nobody; throws Lost, or the answer that refused a guest.
   async _find() {
     if (this._linked) return this._linked;
-    const shop = window.doorbuster?.token;
-    const given = typeof shop === "function" ? await shop() : shop;
+    const given = await this._shop();
     if (given) return given;
     const kept = this.store.get("token");
     if (kept || !this.sale.guests) return kept || null;
@@ -49,6 +49,17 @@ export class Identity {
     if (!answer.body.token) throw answer;
     this.store.set("token", answer.body.token);
     return answer.body.token;
+  }
+
+  async _shop() {
+    try {
+      const token = window.doorbuster?.token;
+      const given = typeof token === "function" ? await token() : token;
+      this._nobody = !given;
+      return given;
+    } catch {
+      return null; // the shop's own trouble; the next press asks it again
+    }
   }
 }
 

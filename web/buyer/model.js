@@ -15,6 +15,7 @@ export class Model {
   trouble = ""; // why the shown order's last request brought nothing
   stranger = false; // nobody knows who the buyer is
   touched = false; // the buyer chose, rather than we
+  _states = new Map(); // sku → state
   _taken = new Map(); // sku → server time until which a "sold out" is believed
 
   constructor(sale) {
@@ -39,6 +40,7 @@ export class Model {
     this.clock.heard(state.server_time, arrival);
     this.state = state;
     this.misses = 0;
+    this._states = new Map(state.items.map((item) => [item.sku, item.state]));
     if (this.phase === "open" && !this.touched && this.stateOf(this.sku) === "sold_out") {
       const free = this.sale.items.find((item) => this.stateOf(item.sku) !== "sold_out");
       if (free) this.sku = free.sku;
@@ -73,7 +75,7 @@ export class Model {
   // available, low or sold_out.
   stateOf(sku) {
     if (this._taken.get(sku) > this.clock.now()) return "sold_out";
-    return this.state?.items?.find((item) => item.sku === sku)?.state ?? "available";
+    return this._states.get(sku) ?? "available";
   }
 
   // The phase as a buyer sees it.
@@ -99,7 +101,7 @@ export class Model {
 
   // The status of the order or the code of the no, for #result and its words.
   get status() {
-    if (this.order) return this.order.status === "refused" ? this.order.reason || "refused" : this.order.status;
+    if (this.order) return this.order.status;
     if (this.no) return this.no.code;
     if (this.step !== "idle") return "";
     if (this.phase === "paused" || this.phase === "closed") return this.phase;

@@ -8,35 +8,40 @@ const hurryMax = 20; // such looks after a return from paying
 
 // Orders shows one order and follows it until nothing more can happen to it.
 export class Orders {
-  _id = "";
-  vanished = () => false;
+  _following = {};
 
   constructor(model, { api, identity, changed }) {
     Object.assign(this, { model, api, identity, changed });
   }
 
   show(order) {
-    this.model.order = order;
-    this.model.no = null;
+    const { model } = this;
+    model.no = null;
+    model.order = order;
+    if (order.status === "refused") {
+      model.order = null;
+      model.refused({ code: order.reason });
+      this.refused();
+    }
     this.changed();
   }
 
   stop() {
-    this._id = "";
+    this._following = {};
   }
 
-  async follow(id, hurry = 0) {
-    if (this._id === id) return;
-    this._id = id;
+  async follow(id, hurry = false) {
+    if (this._following.id === id) return;
+    const mine = (this._following = { id });
     for (let looks = hurry ? hurryMax : 0; ; looks--) {
       const answer = await this._ask("get", `/api/v1/orders/${id}`);
-      if (this._id !== id) return;
+      if (this._following !== mine) return;
       if (answer.body.id) this.show(answer.body);
       else if (answer.status === 404 || !this.model.order) return this._lost(answer.body.code);
       const wait = this._nextLook(looks > 0);
       if (!wait) return this.stop();
       await pause(jitter(wait));
-      if (this._id !== id) return;
+      if (this._following !== mine) return;
     }
   }
 
@@ -78,6 +83,7 @@ export class Orders {
         model.trouble = code;
         this.changed();
       },
+      this.identity,
     );
     if (waited) model.trouble = "";
     return answer;
@@ -85,7 +91,7 @@ export class Orders {
 
   _lost(code) {
     const { order } = this.model;
-    const pending = order?.status === "pending" && order.id === this._id;
+    const pending = order?.status === "pending" && order.id === this._following.id;
     this.stop();
     if (pending && this.vanished(order)) return;
     this.model.order = null;

@@ -35,7 +35,6 @@ export class Outcome {
     const orders = (!model.order && model.no?.orders) || [];
     if (status) result.dataset.status = status;
     else delete result.dataset.status;
-    result.dataset.tone = tone(status);
     const saying = JSON.stringify([title, more, orders]);
     if (saying === this._said) return;
     this._said = saying;
@@ -82,10 +81,11 @@ export class Outcome {
   _show() {
     const { model } = this;
     const { order } = model;
-    $("order").hidden = !order || order.status === "refused";
+    $("order").hidden = !order;
     if (!order) return;
     const item = model.find(order.sku);
     $("order").dataset.status = order.status;
+    $("dial").hidden = !/^(awaiting_payment|paid)$/.test(order.status);
     put($("order-id"), order.id);
     put($("order-what"), order.quantity > 1 ? `${order.quantity} × ${item.title}` : item.title);
     put($("order-total"), this._amount());
@@ -97,7 +97,7 @@ export class Outcome {
     const held = order.status === "awaiting_payment";
     const payable = held && model.payLeft > 0;
     const returnable = payable || (order.status === "paid" && !order.amount);
-    const over = /^(expired|cancelled|refused|refund)/.test(order.status);
+    const over = /^(expired|cancelled|refund)/.test(order.status);
     $("pay").hidden = !payable;
     $("pay").disabled = $("yes").disabled = Boolean(model.acting);
     put($("pay"), model.acting === "payment" ? t("order.paying") : t("order.pay", { amount: this._amount() }));
@@ -113,10 +113,4 @@ export class Outcome {
     $("back").hidden = ask;
     $(ask ? "no" : "back").focus();
   }
-}
-
-// good, bad or calm: how the words are coloured.
-function tone(status) {
-  if (/^(awaiting_payment|paid)$/.test(status)) return "good";
-  return /^(expired|refused|sold_out|not_enough|missed|limit_reached|unauthorized|forbidden|not_found|fault)$/.test(status) ? "bad" : "calm";
 }

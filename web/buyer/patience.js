@@ -7,8 +7,15 @@ const restMax = 8000; // ms after a lost answer
 
 // insist repeats a request, which must be safe to repeat, until it is answered
 // or askMax is reached. Before each repeat rest(ms, code) is told how long and
-// why.
-export async function insist(ask, rest) {
+// why. A token that the node refuses is replaced once.
+export async function insist(ask, rest, identity) {
+  const answer = await repeat(ask, rest);
+  if (answer.status !== 401) return answer;
+  identity.drop();
+  return identity.possible ? repeat(ask, rest) : answer;
+}
+
+async function repeat(ask, rest) {
   for (let asked = 1; ; asked++) {
     const answer = await settle(ask);
     const again = busy(answer) || lost(answer);

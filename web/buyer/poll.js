@@ -28,9 +28,10 @@ export class Poll {
     } catch (cause) {
       if (!(cause instanceof Lost)) throw cause;
       model.misses++;
+    } finally {
+      this._after(this._pace());
     }
     this.changed();
-    this._after(this._pace());
   }
 
   _after(ms) {

@@ -33,15 +33,21 @@ export class Ticker {
   }
 
   _clock() {
-    const { state, phase, left, looks, order, sale } = this.model;
-    $("clock").hidden = Boolean(order);
-    put($("when"), t("clock.when", { time: moment(state?.opens_at ?? sale.opens_at) }));
+    const { state, phase, left, looks, order } = this.model;
+    document.body.classList.toggle("has-order", Boolean(order));
     if (!phase) return;
+    this._when(state.opens_at);
     const scheduled = phase === "scheduled";
     $("when").hidden = !scheduled;
     put($("until"), scheduled ? t("clock.scheduled") : left > 0 ? t("clock.closes", { phase: t("phase." + looks) }) : t("phase." + looks));
     if (left > 0) this._digits(left);
     else this._words(scheduled ? "opening" : looks);
+  }
+
+  _when(opens) {
+    if (this._opens === opens) return;
+    this._opens = opens;
+    put($("when"), t("clock.when", { time: moment(opens) }));
   }
 
   _words(name) {

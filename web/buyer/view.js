@@ -19,7 +19,6 @@ export class View {
     this.ticker = new Ticker(model, () => this.draw());
     document.documentElement.lang = lang;
     for (const node of document.querySelectorAll("[data-t]")) put(node, t(node.dataset.t));
-    for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", t(node.dataset.label));
   }
 
   draw() {
@@ -37,9 +36,6 @@ export class View {
     const { model } = this;
     if (!this._pressed || model.step !== "idle" || model.acting) return;
     this._pressed = false;
-    const lost = !document.activeElement || document.activeElement === document.body || document.activeElement.disabled || !document.activeElement.offsetParent;
-    if (!lost && !model.order) return;
-    const target = model.order || $("buy").disabled ? $("result") : $("buy");
-    target.focus({ preventScroll: target.id === "buy" });
+    (model.order || $("buy").disabled ? $("result") : $("buy")).focus();
   }
 }

@@ -57,10 +57,10 @@ func bundle(web string) ([]api.OutputFile, error) {
 		Format:            api.FormatIIFE,
 		Target:            api.ES2020, // what a five-year-old phone runs, and it knows these:
 		Supported:         map[string]bool{"class-field": true, "logical-assignment": true},
-		Charset:       api.CharsetUTF8,
-		LegalComments: api.LegalCommentsNone,
-		EntryNames:    "[name]-[hash]",
-		Outdir:        "assets",
+		Charset:           api.CharsetUTF8,
+		LegalComments:     api.LegalCommentsNone,
+		EntryNames:        "[name]-[hash]",
+		Outdir:            "assets",
 	})
 	var faults []error
 	for _, fault := range result.Errors {
