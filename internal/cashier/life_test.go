@@ -68,7 +68,7 @@ func TestEachChargeIsOnePaidOrderOrOneRefundDue(t *testing.T) {
 		steps, seed := lives().Draw(rt, "steps"), rapid.Uint64().Draw(rt, "line")
 		var fault string
 		synctest.Test(t, func(t *testing.T) {
-			w := newTown(t, t.TempDir())
+			w := newTown(t)
 			defer w.stop()
 			w.chance = rand.New(rand.NewPCG(seed, 0))
 			if fault = w.live(t, steps); fault == "" {
@@ -150,7 +150,7 @@ func (w *town) settle(t *testing.T, ends map[shop.Status]int) string {
 	w.chance = nil
 	w.mu.Unlock()
 	w.ledger.Fail(nil)
-	time.Sleep(30 * time.Minute)
+	time.Sleep(6 * time.Minute) // a hold, and the longest wait before an event is sent again
 	synctest.Wait()
 	if faults := w.ledger.Broken(w.taken(t)); len(faults) > 0 {
 		return fmt.Sprintf("in the end: %q", faults)

@@ -36,10 +36,20 @@ func sale() shop.Sale {
 	}
 }
 
+// books is a ledger that a town can live with.
+type books interface {
+	ledger.Claims
+	ledger.Orders
+	ledger.Holds
+	Buy(sale, sku, buyer string) (shop.Order, error)
+	Fail(err error)
+	Broken(taken []string) []string
+}
+
 // town is a shop and its payment provider with a bad line between them, in a
 // bubble of synctest.
 type town struct {
-	ledger  *paymentstest.Ledger
+	ledger  books
 	clock   *ledger.Clock
 	cashier *cashier.Cashier
 	expirer *expiry.Expirer
@@ -118,15 +128,21 @@ func (w *town) post(call paymentstest.Call) *httptest.ResponseRecorder {
 	return recorder
 }
 
-func newTown(t *testing.T, folder string) *town {
+// newTown builds a town over a ledger in memory.
+func newTown(t *testing.T) *town {
 	t.Helper()
 	begin := time.Now()
-	w := &town{folder: folder, halt: func() {}, counted: map[cashier.Outcome]int{}}
-	w.clock = ledger.NewClock(time.Now, func() time.Duration { return time.Since(begin) }, time.Time{})
-	var err error
-	if w.ledger, err = paymentstest.NewLedger(sale(), w.clock.Now); err != nil {
+	clock := ledger.NewClock(time.Now, func() time.Duration { return time.Since(begin) }, time.Time{})
+	kept, err := paymentstest.NewLedger(sale(), clock.Now)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return townOver(t, kept, clock)
+}
+
+func townOver(t *testing.T, kept books, clock *ledger.Clock) *town {
+	t.Helper()
+	w := &town{ledger: kept, clock: clock, folder: t.TempDir(), halt: func() {}, counted: map[cashier.Outcome]int{}}
 	board := gate.NewBoard()
 	board.Post(&gate.Notice{Sale: sale()})
 	quiet := slog.New(slog.DiscardHandler)
@@ -213,7 +229,7 @@ func (w *town) status(t *testing.T, id shop.ClaimID) shop.Status {
 func visit(t *testing.T, play func(t *testing.T, w *town)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newTown(t, t.TempDir())
+		w := newTown(t)
 		defer w.stop()
 		play(t, w)
 	})
