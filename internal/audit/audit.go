@@ -4,6 +4,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,8 +66,16 @@ type finding struct {
 }
 
 // Offline evaluates what the ledger alone can decide. I5, I6, I9 and the
-// queue's part of I7 need a node.
+// queue's part of I7 need a node. Books on a damaged file are an error: what
+// can be read of them proves nothing.
 func Offline(ctx context.Context, books ledger.Books) ([]Result, error) {
+	broken, err := books.Check(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if damage := broken[""]; damage != "" {
+		return nil, errors.New(damage)
+	}
 	findings, err := replay(ctx, books, "")
 	if err != nil {
 		return nil, err

@@ -76,9 +76,13 @@ func (a *Auditor) audit(ctx context.Context) {
 	broken := map[string]bool{}
 	for _, f := range findings {
 		broken[f.invariant] = true
-		a.Log.Error("an invariant is broken", "invariant", f.invariant, "sale", f.sale, "detail", f.detail)
 		if f.sale != "" && haltsSale(f.invariant) {
 			a.Halt(f.sale, "the books do not balance: "+f.detail)
+		}
+	}
+	for _, result := range conclude(findings) { // a line each, however many places there are
+		if result.State == Broken {
+			a.Log.Error("an invariant is broken", "invariant", result.ID, "detail", result.Detail)
 		}
 	}
 	a.broken.Store(int64(len(broken)))

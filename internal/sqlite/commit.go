@@ -11,19 +11,36 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// commit runs the group in one transaction. A job that fails is undone alone
-// and keeps its own error; the error returned concerns all the others.
+// errAgain asks for the group's transaction to begin anew: a job failed that
+// had written already. Going on without a savepoint before each job, which
+// would keep a copy of every page touched, makes the common case cheap.
+var errAgain = errors.New("sqlite: once more")
+
+// commit runs the group in one transaction. A job that fails keeps its own
+// error and leaves nothing behind; the error returned concerns all the others.
 func (l *Ledger) commit(ctx context.Context, group []*job) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := &tx{writer: l.desk, names: l.names.Load(), now: l.clock.Now()}
-	if err := t.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return l.undo(ctx, t, err)
+	for {
+		t := &tx{writer: l.desk, names: l.names.Load(), now: l.clock.Now()}
+		err := t.exec(ctx, "BEGIN IMMEDIATE")
+		if err == nil {
+			err = t.runAll(ctx, group)
+		}
+		switch {
+		case err == nil && t.writes > 0:
+			return l.keep(ctx, t)
+		case !errors.Is(err, errAgain):
+			return l.undo(ctx, t, err)
+		}
+		if err := l.undo(ctx, t, nil); err != nil {
+			return err
+		}
 	}
-	written, err := t.runAll(ctx, group)
-	if err != nil || !written {
-		return l.undo(ctx, t, err)
-	}
+}
+
+// keep commits.
+func (l *Ledger) keep(ctx context.Context, t *tx) error {
 	crash.At(crash.BeforeCommit)
 	if err := t.exec(ctx, "COMMIT"); err != nil {
 		if code := code(err); code != sqlite3.SQLITE_FULL && code != sqlite3.SQLITE_BUSY {
@@ -36,37 +53,27 @@ func (l *Ledger) commit(ctx context.Context, group []*job) error {
 	return l.tidy(ctx)
 }
 
-// runAll runs each job under a savepoint of its own and reports whether there
-// is anything to commit. An error ends the whole transaction.
-func (t *tx) runAll(ctx context.Context, group []*job) (written bool, err error) {
-	if len(group) == 1 {
-		err := group[0].do(ctx, t)
-		if err == nil || broken(err) {
-			return true, err
-		}
-		group[0].err = err
-		return false, nil
-	}
+// runAll runs each job that has not failed. errAgain says that all has to be
+// undone and run once more, without the job that failed or with that job told;
+// any other error ends the transaction.
+func (t *tx) runAll(ctx context.Context, group []*job) error {
 	for _, j := range group {
-		if err := t.exec(ctx, "SAVEPOINT job"); err != nil {
-			return false, err
+		if j.err != nil {
+			continue
 		}
-		j.err = j.do(ctx, t)
-		switch {
-		case j.err == nil:
-			written = true
-			err = t.exec(ctx, "RELEASE job")
-		case broken(j.err):
-			err, j.err = j.err, nil
-		default:
-			t.forget()
-			err = errors.Join(t.exec(ctx, "ROLLBACK TO job"), t.exec(ctx, "RELEASE job"))
+		before := t.writes
+		err := j.do(ctx, t)
+		if err != nil && broken(err) {
+			return err
 		}
-		if err != nil {
-			return false, err
+		if !errors.Is(err, errAgain) {
+			j.err = err
+		}
+		if err != nil && t.writes > before {
+			return errAgain
 		}
 	}
-	return written, nil
+	return nil
 }
 
 // undo rolls the transaction back because of cause, nil where nothing was to
@@ -113,8 +120,11 @@ func broken(err error) bool {
 
 // explain turns SQLite's words into what callers know.
 func explain(err error) error {
-	if code(err) == sqlite3.SQLITE_FULL {
+	switch code(err) {
+	case sqlite3.SQLITE_FULL:
 		return ledger.ErrFull
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("the ledger's file is damaged; keep a copy of it and restore a backup: %w", err)
 	}
 	return err
 }
