@@ -110,8 +110,8 @@ func TestACallIsNotLostWithTheReceiverWhoHeardIt(t *testing.T) {
 				close(came)
 			}()
 			synctest.Wait()
-			end()
 			publish(t, q, 1)
+			end()
 			if err := <-ended; err == nil {
 				publish(t, q, 1) // it was quicker than its end
 			}

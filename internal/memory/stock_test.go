@@ -64,6 +64,9 @@ func TestNewTicketsEnterTheQueueOnceAndInOrder(t *testing.T) {
 	repeat := wish(1)
 	answers := reserve(t, s, wish(1), repeat, wish(2), wish(3)) // the last is out
 	reserve(t, s, repeat)
+	if depth, _ := q.Depth(t.Context()); depth != 2 {
+		t.Fatalf("%d tickets in the queue, want 2", depth)
+	}
 	got, err := q.Receive(t.Context(), 10, nil)
 	must(t, err)
 	want := []queue.Delivery{
