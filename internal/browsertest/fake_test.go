@@ -38,6 +38,7 @@ type fake struct {
 	inFlight int
 	most     int // POSTs in flight at once, at most
 	polls    int
+	cors     string // the origin of pages that live elsewhere
 	sandbox  page.SandboxState
 	guests   int
 }
@@ -112,17 +113,29 @@ func newFake(t *testing.T, change func(*shop.Sale)) *fake {
 	mux.HandleFunc("POST /api/v1/orders/{id}/{verb}", f.serveVerb)
 	mux.HandleFunc("GET /pay", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<title>Cashier</title>") })
 	mux.HandleFunc("GET /sandbox", f.serveSandbox)
-	f.Server = httptest.NewServer(mux)
+	f.Server = httptest.NewServer(f.allow(mux))
 	t.Cleanup(f.CloseClientConnections)
 	t.Cleanup(f.Close)
 	return f
 }
 
-// set changes the fake while nobody looks.
-func (f *fake) set(change func(*fake)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	change(f)
+// allow answers pages of another origin as the contract says.
+func (f *fake) allow(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		origin := f.cors
+		f.mu.Unlock()
+		if origin != "" {
+			w.Header().Set("Access-Control-Allow-Origin", origin)
+			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Prefer")
+			w.Header().Set("Access-Control-Expose-Headers", "Location, Retry-After, Date, Age")
+		}
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (f *fake) page() string { return f.URL + "/s/" + f.sale.ID }
@@ -288,75 +301,6 @@ func (f *fake) order(buyer, key, sku string, quantity int64) (*order, bool) {
 	f.orders[made.ID] = made
 	f.keys[buyer+" "+key] = made.ID
 	return made, true
-}
-
-// become moves every order to a status.
-func (f *fake) become(status, reason string) {
-	f.set(func(f *fake) {
-		for _, o := range f.orders {
-			o.Status, o.Reason = status, reason
-			if status != "awaiting_payment" {
-				o.PayBy = nil
-			}
-		}
-	})
-}
-
-// soldOut says of every item that nothing is free, or that something is.
-func (f *fake) soldOut(gone bool) {
-	f.set(func(f *fake) {
-		for _, item := range f.sale.Items {
-			delete(f.states, item.SKU)
-			if gone {
-				f.states[item.SKU] = "sold_out"
-			}
-		}
-	})
-}
-
-// opensIn schedules the sale.
-func (f *fake) opensIn(wait time.Duration) {
-	f.set(func(f *fake) { f.phase, f.opensAt = "scheduled", time.Now().Add(wait) })
-}
-
-func (f *fake) polled() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.polls
-}
-
-// until waits for something to be so at the fake.
-func (f *fake) until(so func() bool) error {
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	deadline := time.After(patience)
-	for {
-		yes := false
-		f.set(func(*fake) { yes = so() })
-		if yes {
-			return nil
-		}
-		select {
-		case <-look.C:
-		case <-deadline:
-			return fmt.Errorf("waited %s for the page to ask", patience)
-		}
-	}
-}
-
-// sameKey fails unless all POSTs, want of them (0: any number), bore one key.
-func (f *fake) sameKey(t *testing.T, want int) {
-	t.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if want > 0 && len(f.posts) != want {
-		t.Errorf("%d requests, want %d", len(f.posts), want)
-	}
-	for _, p := range f.posts {
-		if p.key == "" || p.key != f.posts[0].key {
-			t.Errorf("the keys differ: %q and %q", f.posts[0].key, p.key)
-		}
-	}
 }
 
 func (f *fake) serveOrder(w http.ResponseWriter, r *http.Request) {

@@ -36,6 +36,15 @@ func open(t *testing.T, b *Browser, address string) *Tab {
 	return tab
 }
 
+// win opens the fake's page in a tab of its own and buys.
+func win(t *testing.T, b *Browser, f *fake) *Tab {
+	t.Helper()
+	tab := blank(t, b, Desktop())
+	_, err := tab.Win(f.page())
+	must(t, err)
+	return tab
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

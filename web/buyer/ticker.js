@@ -76,10 +76,11 @@ export class Ticker {
   _ring() {
     const { order, payLeft, sale } = this.model;
     if (order?.status !== "awaiting_payment") return;
-    const { days, hours, minutes, seconds } = parts(payLeft);
+    const hold = sale.hold * 1000;
+    const { days, hours, minutes, seconds } = parts(Math.min(payLeft, hold)); // our clock is a little late
     const whole = days * 24 + hours;
     put($("left"), (whole ? whole + ":" : "") + (whole ? two(minutes) : minutes) + ":" + two(seconds));
-    const share = Math.min(1, Math.max(0, payLeft / (sale.hold * 1000)));
+    const share = Math.min(1, Math.max(0, payLeft / hold));
     $("ring").setAttribute("stroke-dashoffset", (100 * (1 - share)).toFixed(2));
     $("order").dataset.hurry = String(payLeft < 60_000);
   }
