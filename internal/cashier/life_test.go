@@ -55,9 +55,9 @@ func lives() *rapid.Generator[[]step] {
 	return rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) step {
 		return step{rapid.SampledFrom([]string{
 			"buy", "buy", "start", "start", "pay", "pay", "pay", "decline", "leave", "cancel", "call off", "paid",
-			"wait", "wait", "replay", "full", "restart",
+			"wait", "wait", "replay", "full", "restart", "weather", "weather",
 		}).Draw(rt, "action"), rapid.IntRange(0, 1000).Draw(rt, "n")}
-	}), 5, 40)
+	}), 10, 60)
 }
 
 // Random buyers, a merchant, a bad line and time do to a shop what they can.
@@ -70,8 +70,7 @@ func TestEachChargeIsOnePaidOrderOrOneRefundDue(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newTown(t)
 			defer w.stop()
-			w.chance = rand.New(rand.NewPCG(seed, 0))
-			if fault = w.live(t, steps); fault == "" {
+			if fault = w.live(t, steps, seed); fault == "" {
 				fault = w.settle(t, ends)
 			}
 		})
@@ -87,7 +86,9 @@ func TestEachChargeIsOnePaidOrderOrOneRefundDue(t *testing.T) {
 }
 
 // live takes the steps and returns what does not add up after one of them.
-func (w *town) live(t *testing.T, steps []step) string {
+func (w *town) live(t *testing.T, steps []step, seed uint64) string {
+	w.chance = rand.New(rand.NewPCG(seed, 0))
+	w.turn(mixed)
 	var pages []string
 	var orders []shop.Order
 	for i, step := range steps {
@@ -115,11 +116,13 @@ func (w *town) live(t *testing.T, steps []step) string {
 				w.post(w.calls[step.n%len(w.calls)])
 			}
 		case "wait":
-			time.Sleep(time.Duration(step.n%90) * time.Second)
+			time.Sleep(time.Duration(step.n%180) * time.Second)
 		case "full":
 			w.ledger.Fail([]error{nil, nil, ledger.ErrFull}[step.n%3])
 		case "restart":
 			w.reopen(t)
+		case "weather":
+			w.turn(weather(step.n) % seasons)
 		default:
 			w.merchant(t, step, &order)
 		}
@@ -146,9 +149,7 @@ func (w *town) merchant(t *testing.T, step step, order *shop.Order) {
 
 // settle heals everything, lets time go by and returns what does not add up.
 func (w *town) settle(t *testing.T, ends map[shop.Status]int) string {
-	w.mu.Lock()
-	w.chance = nil
-	w.mu.Unlock()
+	w.turn(fair)
 	w.ledger.Fail(nil)
 	time.Sleep(6 * time.Minute) // a hold, and the longest wait before an event is sent again
 	synctest.Wait()

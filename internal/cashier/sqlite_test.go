@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -102,7 +101,7 @@ func (l *onDisk) Broken(taken []string) []string {
 }
 
 // livesOnDisk is few: each asks the disk a few hundred times.
-const livesOnDisk = 4
+const livesOnDisk = 2
 
 func TestLivesOnDiskAddUp(t *testing.T) {
 	for seed := range livesOnDisk {
@@ -125,8 +124,7 @@ func TestLivesOnDiskAddUp(t *testing.T) {
 				}
 				w := townOver(t, &onDisk{Ledger: kept}, kept.Clock())
 				defer w.stop()
-				w.chance = rand.New(rand.NewPCG(uint64(seed), 0))
-				if fault := w.live(t, steps); fault != "" {
+				if fault := w.live(t, steps, uint64(seed)); fault != "" {
 					t.Fatal(fault)
 				}
 				if fault := w.settle(t, map[shop.Status]int{}); fault != "" {

@@ -56,7 +56,8 @@ type town struct {
 	folder  string
 
 	mu      sync.Mutex
-	chance  *rand.Rand // nil: the line is good
+	chance  *rand.Rand // of changeable weather
+	weather weather
 	calls   []paymentstest.Call
 	counted map[cashier.Outcome]int
 	moved   int
@@ -66,6 +67,17 @@ type town struct {
 	halt                             func()
 	stop                             func()
 }
+
+// weather is what becomes of what goes over the line.
+type weather int
+
+const (
+	fair    weather = iota // all arrives
+	mixed                  // some is lost, some comes twice
+	oneWay                 // events are lost; the provider answers when asked
+	cut                    // nothing arrives
+	seasons                // how many there are
+)
 
 var errLine = errors.New("the line is dead")
 
@@ -81,20 +93,29 @@ func (w *town) Event(header http.Header, body []byte) (payments.Event, error) {
 
 // Paid fails now and then, as a provider's API does.
 func (w *town) Paid(ctx context.Context, id shop.ClaimID) (payments.Charge, bool, error) {
-	if w.luck() == 0 {
+	if w.luck(oneWay) == 0 {
 		return payments.Charge{}, false, errLine
 	}
 	return w.Load().Paid(ctx, id)
 }
 
-// luck is 0 … 3; without chance always 3.
-func (w *town) luck() int {
+// luck is 0 … 3, the best in fair weather and in one that does no harm.
+func (w *town) luck(harmless weather) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.chance == nil {
+	if w.weather == fair || w.weather == harmless {
 		return 3
 	}
-	return w.chance.IntN(4)
+	if w.weather == mixed {
+		return w.chance.IntN(4)
+	}
+	return 0
+}
+
+func (w *town) turn(to weather) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.weather = to
 }
 
 // RoundTrip is the line from the provider to the shop: it loses events, or
@@ -108,7 +129,7 @@ func (w *town) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	w.calls = append(w.calls, call)
 	w.mu.Unlock()
-	switch w.luck() {
+	switch w.luck(fair) {
 	case 0:
 		return nil, errLine
 	case 1:
