@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/crash"
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -54,6 +55,7 @@ type Desk struct {
 // Buy turns a wish into an order, or a shop.Refusal. Any other error means
 // that the outcome is unknown: the same key asks again.
 func (d *Desk) Buy(ctx context.Context, wish Wish) (Answer, error) {
+	crash.At(crash.AfterTokenCheck)
 	v := d.visit(wish)
 	if d.Known.Claim(v.claim) {
 		answer, found, err := v.known(ctx)

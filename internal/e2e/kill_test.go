@@ -29,6 +29,9 @@ func TestKill(t *testing.T) {
 		return
 	}
 	t.Run("at every crash point", func(t *testing.T) { r.killAtPoints(t) })
+	if t.Failed() {
+		return
+	}
 	r.healed(t)
 	r.sellOut(t)
 	r.verify(t)

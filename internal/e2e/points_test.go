@@ -11,9 +11,12 @@ import (
 	"github.com/doorbuster/doorbuster/internal/crash"
 )
 
-// pointMax is how long load may need to reach a crash point. Holds of 30 s
-// have to run out for one of them.
-const pointMax = 60 * time.Second
+const (
+	// pointMax is how long load may need to reach a crash point. Holds of 30 s
+	// have to run out for one of them.
+	pointMax = 60 * time.Second
+	dropsMax = 2 // small sales that are published and open by their times, per point
+)
 
 // pass says at which pass of a point the process dies. Points that a start
 // goes through are met again under load, at a later pass.
@@ -88,7 +91,7 @@ func (r *rush) operate(ctx context.Context, name string) {
 		changed.Items = append([]item{}, r.deep.Items...)
 		changed.Items[i%3].Stock -= rng.Int64N(500)
 		_, _, _ = r.op.do(http.MethodPut, "/sales/"+changed.ID, changed.document()) // it may die in the midst
-		if i%8 != 0 {
+		if i%8 != 0 || i/8 >= dropsMax {
 			continue
 		}
 		drop := newSale(fmt.Sprintf("drop-%s-%d", name, i), 1, map[string]int64{"only": 1})
