@@ -89,10 +89,11 @@ type Holder struct{ Sale, Buyer string }
 // in force when it last grew: Live never exceeds it.
 type Quota struct {
 	Holder
-	Live  int64
-	Limit int64
-	Row   int64 // newest claim of the buyer; the machine's
-	Dirty bool  // to be saved
+	Live   int64
+	Limit  int64
+	Row    int64 // newest claim of the buyer; the machine's
+	Stored bool  // the store has a row for it; the machine's
+	Dirty  bool  // to be saved
 }
 
 type balance struct {

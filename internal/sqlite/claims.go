@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -35,20 +36,17 @@ func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 		return nil, ctx.Err()
 	}
 	var decisions []ledger.Decision
-	err := l.write(ctx, func(ctx context.Context, t *tx) error {
-		b, err := t.deciding(ctx, tickets)
-		if err != nil {
-			return err
+	known := false
+	err := l.write(ctx, func(ctx context.Context, t *tx) (err error) {
+		// Nearly every claim is new, and the look-up by a random id is dear:
+		// where one was decided before, the table refuses it, and all are
+		// decided again with a look at each.
+		decisions, err = t.decide(ctx, tickets, known)
+		if !known && code(err) == sqlite3.SQLITE_CONSTRAINT {
+			known = true
+			return errAgain
 		}
-		decisions = make([]ledger.Decision, 0, len(tickets))
-		for i := range tickets {
-			decision, err := b.Decide(tickets[i])
-			if err != nil {
-				return err
-			}
-			decisions = append(decisions, decision)
-		}
-		return t.save(ctx, b)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("decide %d tickets: %w", len(tickets), err)
@@ -56,13 +54,35 @@ func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 	return decisions, nil
 }
 
-// deciding returns a book with all that the tickets touch. Claims are looked
-// up in the order of their ids, which is the order of their index.
-func (t *tx) deciding(ctx context.Context, tickets []shop.Ticket) (*ledger.Book, error) {
+// decide decides and saves the tickets. known says that some of their claims
+// may be in the table.
+func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, known bool) ([]ledger.Decision, error) {
 	b, err := t.book(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if known {
+		if err := t.lookUp(ctx, b, tickets); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.gather(ctx, b, tickets); err != nil {
+		return nil, err
+	}
+	decisions := make([]ledger.Decision, 0, len(tickets))
+	for i := range tickets {
+		decision, err := b.Decide(tickets[i])
+		if err != nil {
+			return nil, err
+		}
+		decisions = append(decisions, decision)
+	}
+	return decisions, t.save(ctx, b)
+}
+
+// lookUp loads the claims that were decided before, in the order of their
+// ids, which is the order of their index.
+func (t *tx) lookUp(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) error {
 	ids := make([]shop.ClaimID, len(tickets))
 	for i := range tickets {
 		ids[i] = tickets[i].Claim
@@ -70,21 +90,26 @@ func (t *tx) deciding(ctx context.Context, tickets []shop.Ticket) (*ledger.Book,
 	slices.SortFunc(ids, func(a, b shop.ClaimID) int { return bytes.Compare(a[:], b[:]) })
 	for _, id := range slices.Compact(ids) {
 		if _, err := t.claim(ctx, b, id); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	return nil
+}
+
+// gather loads all that the tickets touch but their claims.
+func (t *tx) gather(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) error {
 	for i := range tickets {
 		ticket := &tickets[i]
 		if i == 0 || ticket.Bucket != tickets[i-1].Bucket || ticket.SKU != tickets[i-1].SKU {
 			if err := t.touch(ctx, b, ticket.Bucket, ticket.SKU); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if err := t.quota(ctx, b, ledger.Holder{Sale: ticket.Bucket.Sale, Buyer: ticket.Buyer}); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return b, nil
+	return nil
 }
 
 // claim loads a claim into the book and reports whether there is one.
@@ -116,7 +141,7 @@ func (t *tx) quota(ctx context.Context, b *ledger.Book, holder ledger.Holder) er
 	}
 	quota := &ledger.Quota{Holder: holder}
 	err := t.each(ctx, getQuota, func(r row) error {
-		quota.Live, quota.Limit, quota.Row = r.int(0), r.int(1), r.int(2)
+		quota.Live, quota.Limit, quota.Row, quota.Stored = r.int(0), r.int(1), r.int(2), true
 		return nil
 	}, t.names.sales[holder.Sale].id, holder.Buyer)
 	if err != nil {

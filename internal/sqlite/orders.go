@@ -13,7 +13,8 @@ import (
 const (
 	getCharges = "SELECT reference, event, amount, currency, due, at FROM charges WHERE claim = ? ORDER BY id"
 	findEvent  = "SELECT c.claim FROM charges h JOIN claims c ON c.row = h.claim WHERE h.event = ? AND h.event <> ''"
-	listOrders = "SELECT" + claimColumns + "FROM claims c WHERE c.sale = ? AND c.row > ? AND (? < 0 OR c.status = ?) ORDER BY c.row LIMIT ?"
+	listOrders = "SELECT" + claimColumns + "FROM sales s JOIN claims c ON c.row BETWEEN max(s.oldest, ?2) AND s.newest " +
+		"WHERE s.id = ?1 AND c.sale = ?1 AND (?3 < 0 OR c.status = ?3) ORDER BY c.row LIMIT ?4"
 )
 
 // Pay implements ledger.Orders.
@@ -133,7 +134,7 @@ func (l *Ledger) List(ctx context.Context, query ledger.Query) ([]shop.Order, st
 				orders = append(orders, claim.Order)
 			}
 			return err
-		}, sale.id, after, status, status, int64(query.Limit)+1)
+		}, sale.id, after+1, status, int64(query.Limit)+1)
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("list orders of %s: %w", query.Sale, err)

@@ -60,10 +60,10 @@ func (t *tx) publish(ctx context.Context, sale *shop.Sale, buckets int) (ledger.
 		return ledger.Same, err
 	}
 	at := millis(t.now)
-	if err := t.exec(ctx, insertRevision, next.id, next.revision, t.head, at, hash[:], string(document)); err != nil {
+	if err := t.write(ctx, insertRevision, next.id, next.revision, t.head, at, hash[:], string(document)); err != nil {
 		return ledger.Same, err
 	}
-	return published, t.exec(ctx, "UPDATE sales SET revision = ? WHERE id = ?", next.revision, next.id)
+	return published, t.write(ctx, "UPDATE sales SET revision = ? WHERE id = ?", next.revision, next.id)
 }
 
 // keepsPromises refuses a document that takes back what was promised.
@@ -104,6 +104,7 @@ func (t *tx) enter(ctx context.Context, old *saleRow, sale *shop.Sale, buckets i
 		if _, ok := next.skuID[item.SKU]; ok {
 			continue
 		}
+		t.writes++
 		id, err := t.number(ctx, insertSKU, next.id, item.SKU)
 		if err != nil {
 			return nil, fmt.Errorf("add SKU %s: %w", item.SKU, err)
@@ -115,12 +116,12 @@ func (t *tx) enter(ctx context.Context, old *saleRow, sale *shop.Sale, buckets i
 }
 
 func (t *tx) addSale(ctx context.Context, sale *saleRow) error {
-	err := t.exec(ctx, insertSale, sale.id, sale.shelf.Sale.ID, int64(sale.phase), int64(sale.buckets), millis(t.now))
+	err := t.write(ctx, insertSale, sale.id, sale.shelf.Sale.ID, int64(sale.phase), int64(sale.buckets), millis(t.now))
 	if err != nil {
 		return err
 	}
 	for number := range sale.buckets {
-		if err := t.exec(ctx, insertBucket, sale.id, int64(number)); err != nil {
+		if err := t.write(ctx, insertBucket, sale.id, int64(number)); err != nil {
 			return err
 		}
 	}
@@ -194,7 +195,7 @@ func (t *tx) move(ctx context.Context, sale *saleRow, phase shop.Phase) error {
 	next := *sale
 	next.phase = phase
 	t.names = t.names.with(&next)
-	return t.exec(ctx, moveSale, int64(phase), millis(t.now), sale.id)
+	return t.write(ctx, moveSale, int64(phase), millis(t.now), sale.id)
 }
 
 // Flip implements ledger.Sales. It writes only where a sale has to move.

@@ -16,9 +16,10 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertCharge = `INSERT INTO charges (claim, reference, event, amount, currency, due, at) VALUES (?, ?, ?, ?, ?, ?, ?)`
 	updateCharge = `UPDATE charges SET due = 1 WHERE claim = ? AND reference = ?`
-	saveQuota    = `INSERT INTO quotas (sale, buyer, units, lim, newest) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET units = excluded.units, lim = excluded.lim, newest = excluded.newest`
-	saveBalance = `INSERT INTO accounts (sale, sku, name, bucket, units) VALUES (?, ?, ?, ?, ?)
+	insertQuota  = `INSERT INTO quotas (units, lim, newest, sale, buyer) VALUES (?, ?, ?, ?, ?)`
+	updateQuota  = `UPDATE quotas SET units = ?, lim = ?, newest = ? WHERE sale = ? AND buyer = ?`
+	stretchSale  = `UPDATE sales SET newest = ?1, oldest = iif(oldest = 0, ?1, oldest) WHERE id = ?2`
+	saveBalance  = `INSERT INTO accounts (sale, sku, name, bucket, units) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET units = excluded.units`
 	updateBucket = `UPDATE buckets SET epoch = ?, last_grant = ?, reclaim_number = ?, reclaim_sku = ?, reclaim_units = ?
 		WHERE sale = ? AND number = ?`
@@ -31,8 +32,12 @@ func (t *tx) save(ctx context.Context, b *ledger.Book) error {
 		return err
 	}
 	for _, quota := range changes.Quotas {
+		query := updateQuota
+		if !quota.Stored {
+			query = insertQuota
+		}
 		sale := t.names.sales[quota.Sale]
-		if err := t.exec(ctx, saveQuota, sale.id, quota.Buyer, quota.Live, quota.Limit, quota.Row); err != nil {
+		if err := t.write(ctx, query, quota.Live, quota.Limit, quota.Row, sale.id, quota.Buyer); err != nil {
 			return fmt.Errorf("save quota: %w", err)
 		}
 	}
@@ -46,14 +51,20 @@ func (t *tx) save(ctx context.Context, b *ledger.Book) error {
 }
 
 func (t *tx) saveClaims(ctx context.Context, b *ledger.Book, changes *ledger.Changes) error {
-	for _, claim := range changes.Fresh {
+	for i, claim := range changes.Fresh {
 		if err := t.addClaim(ctx, b, claim); err != nil {
 			return err
+		}
+		if i+1 < len(changes.Fresh) && changes.Fresh[i+1].Order.Sale == claim.Order.Sale {
+			continue
+		}
+		if err := t.write(ctx, stretchSale, claim.Row, t.names.sales[claim.Order.Sale].id); err != nil {
+			return fmt.Errorf("save last claim of %s: %w", claim.Order.Sale, err)
 		}
 	}
 	for _, claim := range changes.Altered {
 		o := &claim.Order
-		if err := t.exec(ctx, updateClaim, int64(o.Status), millis(o.PayBy), o.AsOf, o.Reference, claim.Row); err != nil {
+		if err := t.write(ctx, updateClaim, int64(o.Status), millis(o.PayBy), o.AsOf, o.Reference, claim.Row); err != nil {
 			return fmt.Errorf("save order %s: %w", o.ID, err)
 		}
 	}
@@ -65,7 +76,7 @@ func (t *tx) saveClaims(ctx context.Context, b *ledger.Book, changes *ledger.Cha
 	for i := range changes.Due {
 		charge := &changes.Due[i]
 		claim, _ := b.Claim(charge.Order)
-		if err := t.exec(ctx, updateCharge, claim.Row, charge.Reference); err != nil {
+		if err := t.write(ctx, updateCharge, claim.Row, charge.Reference); err != nil {
 			return fmt.Errorf("save charge of %s: %w", charge.Order, err)
 		}
 	}
@@ -85,7 +96,7 @@ func (t *tx) addClaim(ctx context.Context, b *ledger.Book, claim *ledger.Claim) 
 	if quota, ok := b.Quota(ledger.Holder{Sale: o.Sale, Buyer: o.Buyer}); ok {
 		prev, quota.Row = quota.Row, claim.Row
 	}
-	err = t.exec(ctx, insertClaim, claim.Row, o.ID[:], sale, sku, int64(ticket.Bucket.Number), ticket.Epoch, ticket.Seq,
+	err = t.write(ctx, insertClaim, claim.Row, o.ID[:], sale, sku, int64(ticket.Bucket.Number), ticket.Epoch, ticket.Seq,
 		int64(ticket.Nonce), int64(ticket.KeyPrint), o.Buyer, o.Quantity, int64(claim.From), int64(o.Status), //nolint:gosec // bits, not numbers
 		string(o.Reason), o.Amount, o.Currency, millis(o.CreatedAt), millis(o.PayBy), o.AsOf, o.Reference, prev)
 	if err != nil {
@@ -103,7 +114,7 @@ func (t *tx) addCharge(ctx context.Context, b *ledger.Book, charge *ledger.Charg
 	if charge.Due {
 		due = 1
 	}
-	err := t.exec(ctx, insertCharge, claim.Row, charge.Reference, charge.EventID, charge.Amount, charge.Currency, due, millis(charge.At))
+	err := t.write(ctx, insertCharge, claim.Row, charge.Reference, charge.EventID, charge.Amount, charge.Currency, due, millis(charge.At))
 	if err != nil {
 		return fmt.Errorf("save charge %q of %s: %w", charge.Reference, charge.Order, err)
 	}
@@ -121,7 +132,7 @@ func (t *tx) saveLine(ctx context.Context, b *ledger.Book, line *ledger.Line) er
 			claim = of.Row
 		}
 	}
-	err = t.exec(ctx, insertLine, line.Seq, sale, sku, int64(line.Kind), int64(line.From), int64(line.To),
+	err = t.write(ctx, insertLine, line.Seq, sale, sku, int64(line.Kind), int64(line.From), int64(line.To),
 		int64(line.Bucket), line.Quantity, claim, line.Ref, millis(line.At))
 	if err != nil {
 		return fmt.Errorf("save line %d, %s of %s/%s: %w", line.Seq, line.Kind, line.Sale, line.SKU, err)
@@ -133,7 +144,7 @@ func (t *tx) saveLine(ctx context.Context, b *ledger.Book, line *ledger.Line) er
 func (t *tx) saveStock(ctx context.Context, changes *ledger.Changes) error {
 	for _, row := range changes.Buckets {
 		back := row.LastReclaim
-		err := t.exec(ctx, updateBucket, row.Epoch, row.LastGrant, back.Number, back.SKU, back.Units,
+		err := t.write(ctx, updateBucket, row.Epoch, row.LastGrant, back.Number, back.SKU, back.Units,
 			t.names.sales[row.Bucket.Sale].id, int64(row.Bucket.Number))
 		if err != nil {
 			return fmt.Errorf("save bucket %s: %w", row.Bucket, err)
@@ -148,7 +159,7 @@ func (t *tx) saveStock(ctx context.Context, changes *ledger.Changes) error {
 		if err != nil {
 			return err
 		}
-		if err := t.exec(ctx, saveBalance, sale, sku, int64(account.Name), int64(account.Bucket), change.Units); err != nil {
+		if err := t.write(ctx, saveBalance, sale, sku, int64(account.Name), int64(account.Bucket), change.Units); err != nil {
 			return fmt.Errorf("save %s of %s/%s: %w", account.Name, account.Sale, account.SKU, err)
 		}
 		t.sales[account.Sale].balances[account] = change.Units

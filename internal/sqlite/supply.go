@@ -9,9 +9,9 @@ import (
 )
 
 // getGrants reads the numbers behind the last slash of a grant's ref. Lines of
-// a kind without a claim lie side by side in the index, by ref.
+// a kind (2: grant) without a claim lie side by side in the index, by ref.
 const getGrants = `SELECT CAST(substr(ref, length(?1) + 1) AS INTEGER) AS number, sku, quantity FROM lines
-	WHERE kind = ?2 AND claim = 0 AND ref > ?1 AND ref < ?1 || ':' AND number > ?3 ORDER BY number`
+	WHERE kind = 2 AND claim = 0 AND ref > ?1 AND ref < ?1 || ':' AND number > ?2 ORDER BY number`
 
 // Stand implements ledger.Supply.
 func (l *Ledger) Stand(ctx context.Context, sale string) (ledger.Stand, error) {
@@ -81,7 +81,7 @@ func (l *Ledger) Grants(ctx context.Context, bucket shop.Bucket, epoch, after in
 		return c.each(ctx, getGrants, func(r row) error {
 			grants = append(grants, ledger.Grant{Number: r.int(0), SKU: known.skuName[r.int(1)], Quantity: r.int(2)})
 			return nil
-		}, prefix, int64(ledger.KindGrant), after)
+		}, prefix, after)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read grants of %s: %w", bucket, err)

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"maps"
 	"time"
@@ -88,8 +89,15 @@ func (w *writer) latest(ctx context.Context) (time.Time, error) {
 // tx is one transaction, of one or several jobs.
 type tx struct {
 	*writer
-	names *catalogue // with what the transaction added
-	now   time.Time
+	names  *catalogue // with what the transaction added
+	now    time.Time
+	writes int // statements that write
+}
+
+// write runs a statement that changes something.
+func (t *tx) write(ctx context.Context, query string, args ...driver.Value) error {
+	t.writes++
+	return t.exec(ctx, query, args...)
 }
 
 // book returns an empty book of this moment.

@@ -8,7 +8,9 @@ CREATE TABLE sales (
   phase    INTEGER NOT NULL,
   revision INTEGER NOT NULL,
   buckets  INTEGER NOT NULL CHECK (buckets > 0),
-  moved_at INTEGER NOT NULL
+  moved_at INTEGER NOT NULL,
+  oldest   INTEGER NOT NULL DEFAULT 0, -- its first and
+  newest   INTEGER NOT NULL DEFAULT 0  -- last row of claims: a list reads between
 ) STRICT;
 
 -- Every document ever published: an equal one changes nothing.
@@ -77,7 +79,6 @@ CREATE TABLE claims (
   prev       INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX claims_sale ON claims (sale);
 CREATE INDEX claims_due ON claims (pay_by) WHERE status = 1;
 
 CREATE TABLE quotas (
@@ -103,9 +104,13 @@ CREATE TABLE lines (
   quantity INTEGER NOT NULL CHECK (quantity >= 0),
   claim    INTEGER NOT NULL,
   ref      TEXT    NOT NULL,
-  at       INTEGER NOT NULL,
-  UNIQUE (kind, claim, ref)
+  at       INTEGER NOT NULL
 ) STRICT;
+
+-- No two lines of a kind bear the same ref. For the kind of which there are
+-- most, the claim is all of the ref.
+CREATE UNIQUE INDEX lines_claim ON lines (claim) WHERE kind = 3;
+CREATE UNIQUE INDEX lines_ref ON lines (kind, claim, ref) WHERE kind <> 3;
 
 CREATE TABLE charges (
   id        INTEGER PRIMARY KEY,
