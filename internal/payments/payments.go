@@ -28,7 +28,7 @@ type Provider interface {
 
 	// Event reads one callback. It returns ErrSignature where the body is not
 	// the provider's or too old, and ErrIgnored for events that concern no
-	// order.
+	// order. Any other error: it is the provider's, but cannot be understood.
 	Event(header http.Header, body []byte) (Event, error)
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Ledger keeps orders by the ledger's own rules (ledger.Book) in memory, for
 // tests of those who walk between a provider and the ledger. It implements
-// ledger.Claims, Orders (without List) and Holds.
+// ledger.Claims, Orders and Holds.
 type Ledger struct {
 	Now func() time.Time
 
