@@ -42,6 +42,7 @@ func (d *Door) Serve(ctx context.Context, listener net.Listener) error {
 	if err := server.ShutdownWithContext(bound); err != nil {
 		return fmt.Errorf("drain the buyers' door: %w", err)
 	}
+	_ = listener.Close() // a shutdown that overtakes Serve knows of no listener
 	<-served
 	return nil
 }
