@@ -50,6 +50,10 @@ func (n *Node) watch(ctx context.Context, crew *crew, served chan error) error {
 	case err := <-crew.failed:
 		return err
 	case err := <-served:
+		if ctx.Err() != nil { // a door was quicker to hear of it
+			served <- err
+			return nil
+		}
 		served <- nil // drain waits for two
 		return fmt.Errorf("a door closed: %w", err)
 	}
