@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -58,6 +59,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	if n == 0 {
+		if wasIdle && errors.Is(err, os.ErrDeadlineExceeded) {
+			err = io.EOF // an answer to nobody would be taken for that of a request on its way
+		}
 		return 0, err
 	}
 	c.asked = true

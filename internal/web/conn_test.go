@@ -241,6 +241,18 @@ func TestTrustedProxiesTakeAnyNumberOfPlaces(t *testing.T) {
 	}
 }
 
+// Browsers connect before they ask. A refusal sent into the silence would be
+// read as the answer to whatever they ask next.
+func TestWhoAsksNothingIsToldNothing(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	c := &conn{Conn: ours, clock: func() time.Time { return time.Now().Add(-time.Hour) }} // every deadline is over
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("got %d bytes, %v; want the end of the connection", n, err)
+	}
+}
+
 // Those who send slowly take places, but nobody's turn.
 func TestSlowConnectionsDoNotKeepOthersWaiting(t *testing.T) {
 	h := openHouse(t, sneakers())
