@@ -18,7 +18,7 @@ const (
 	updateCharge = `UPDATE charges SET due = 1 WHERE claim = ? AND reference = ?`
 	insertQuota  = `INSERT INTO quotas (units, lim, newest, sale, buyer) VALUES (?, ?, ?, ?, ?)`
 	updateQuota  = `UPDATE quotas SET units = ?, lim = ?, newest = ? WHERE sale = ? AND buyer = ?`
-	stretchSale  = `UPDATE sales SET newest = ?1, oldest = iif(oldest = 0, ?1, oldest) WHERE id = ?2`
+	stretchSale  = `UPDATE sales SET newest = ?1, oldest = iif(oldest = 0, ?2, oldest) WHERE id = ?3`
 	saveBalance  = `INSERT INTO accounts (sale, sku, name, bucket, units) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET units = excluded.units`
 	updateBucket = `UPDATE buckets SET epoch = ?, last_grant = ?, reclaim_number = ?, reclaim_sku = ?, reclaim_units = ?
@@ -51,6 +51,7 @@ func (t *tx) save(ctx context.Context, b *ledger.Book) error {
 }
 
 func (t *tx) saveClaims(ctx context.Context, b *ledger.Book, changes *ledger.Changes) error {
+	first := 0 // of a run of one sale's claims
 	for i, claim := range changes.Fresh {
 		if err := t.addClaim(ctx, b, claim); err != nil {
 			return err
@@ -58,9 +59,10 @@ func (t *tx) saveClaims(ctx context.Context, b *ledger.Book, changes *ledger.Cha
 		if i+1 < len(changes.Fresh) && changes.Fresh[i+1].Order.Sale == claim.Order.Sale {
 			continue
 		}
-		if err := t.write(ctx, stretchSale, claim.Row, t.names.sales[claim.Order.Sale].id); err != nil {
+		if err := t.write(ctx, stretchSale, claim.Row, changes.Fresh[first].Row, t.names.sales[claim.Order.Sale].id); err != nil {
 			return fmt.Errorf("save last claim of %s: %w", claim.Order.Sale, err)
 		}
+		first = i + 1
 	}
 	for _, claim := range changes.Altered {
 		o := &claim.Order
