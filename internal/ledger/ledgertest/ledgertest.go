@@ -92,6 +92,7 @@ func Run(t *testing.T, open Open) {
 			b.audit()
 		})
 	}
+	t.Run("it does what a small model does", func(t *testing.T) { testModel(t, open) })
 }
 
 type suiteCase struct {

@@ -1,0 +1,116 @@
+package sqlite_test
+
+import (
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/sqlite"
+)
+
+// book is a ledger with one open sale whose units are all granted.
+type book struct {
+	*sqlite.Ledger
+	t   testing.TB
+	dir string
+	n   int64
+}
+
+func newBook(t testing.TB, dir string) *book {
+	b := &book{Ledger: open(t, sqlite.Options{Dir: dir, Now: time.Now}), t: t, dir: dir}
+	sale := shop.Sale{
+		ID: "s", Title: "S", OpensAt: time.Now().UTC(), Hold: time.Minute, LimitPerBuyer: 1, Challenge: "never", Early: "normal",
+		Items: []shop.Item{{SKU: "a", Title: "A", Stock: shop.StockMax, Price: shop.Money{Amount: 100, Currency: "EUR"}}},
+	}
+	if _, err := b.Publish(t.Context(), sale); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Bump(t.Context(), shop.Bucket{Sale: "s"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Grant(t.Context(), shop.Bucket{Sale: "s"}, 1, ledger.Grant{SKU: "a", Quantity: shop.StockMax}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// tickets are new ones of as many buyers. Claims are spread as hashes are.
+func (b *book) tickets(count int) []shop.Ticket {
+	tickets := make([]shop.Ticket, count)
+	for i := range tickets {
+		b.n++
+		word := uint64(b.n) * 0x9E3779B97F4A7C15 //nolint:gosec // bits
+		var claim shop.ClaimID
+		for at := range claim {
+			claim[at] = byte(word >> (at % 8 * 8)) //nolint:gosec // bits
+			word ^= word<<13 ^ uint64(at)
+		}
+		tickets[i] = shop.Ticket{
+			Claim: claim, Bucket: shop.Bucket{Sale: "s"}, Epoch: 1, Seq: b.n, Nonce: word, KeyPrint: word,
+			Buyer: fmt.Sprintf("buyer-%016x", word), SKU: "a", Quantity: 1,
+		}
+	}
+	return tickets
+}
+
+func (b *book) sell(count int) ([]ledger.Decision, error) {
+	return b.Decide(b.t.Context(), b.tickets(count))
+}
+
+func (b *book) mustSell(count int) {
+	b.t.Helper()
+	decisions, err := b.sell(count)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, d := range decisions {
+		if d.Order.Status != shop.AwaitingPayment {
+			b.t.Fatalf("order is %v: %s", d.Order.Status, d.Order.Reason)
+		}
+	}
+}
+
+func (b *book) held() int64 {
+	b.t.Helper()
+	stand, err := b.Stand(b.t.Context(), "s")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return stand.Items["a"].Held
+}
+
+// sound wants the books whole.
+func (b *book) sound() {
+	b.t.Helper()
+	if broken, err := b.Check(b.t.Context()); err != nil || len(broken) != 0 {
+		b.t.Errorf("check: %v, %v", broken, err)
+	}
+}
+
+// edit changes the books behind the ledger's back.
+func edit(t *testing.T, dir, statement string) {
+	t.Helper()
+	db := rawDB(t, filepath.Join(dir, "ledger.db"))
+	defer db.Close()
+	result, err := db.ExecContext(t.Context(), statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := result.RowsAffected(); n == 0 {
+		t.Fatalf("%s changed nothing", statement)
+	}
+}
+
+// rawDB opens a ledger's file past the ledger.
+func rawDB(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
