@@ -92,7 +92,7 @@ func (h *house) ask(method, path, body string, pairs ...string) said {
 	if err != nil {
 		h.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		h.Fatal(err)

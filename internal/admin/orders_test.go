@@ -148,7 +148,7 @@ func TestACSVThatFailsHalfWayBreaksOff(t *testing.T) {
 	if err != nil {
 		return // broken off before the header went out
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if text, err := io.ReadAll(response.Body); err == nil {
 		t.Errorf("half a list came as a whole one:\n%s", text)
 	}
