@@ -73,7 +73,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	if wasIdle && !c.frame.idle() {
 		c.readBy = c.clock().Add(readMax)
-		err = errors.Join(err, c.Conn.SetReadDeadline(c.readBy))
+		err = errors.Join(err, c.SetReadDeadline(c.readBy))
 	}
 	return n, err
 }
@@ -90,14 +90,14 @@ func (c *conn) armIdle() error {
 		return nil
 	}
 	c.readBy = by
-	return c.Conn.SetReadDeadline(by)
+	return c.SetReadDeadline(by)
 }
 
 // Write sends a part of an answer.
 func (c *conn) Write(p []byte) (int, error) {
 	if by := c.clock().Add(writeMax); by.Sub(c.writeBy) >= coarse {
 		c.writeBy = by
-		if err := c.Conn.SetWriteDeadline(by); err != nil {
+		if err := c.SetWriteDeadline(by); err != nil {
 			return 0, err
 		}
 	}
@@ -115,7 +115,7 @@ func (c *conn) Close() error {
 	}
 	defer c.leave()
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.lingering.Load() && half.CloseWrite() == nil {
-		_ = c.Conn.SetReadDeadline(c.clock().Add(lingerMax))
+		_ = c.SetReadDeadline(c.clock().Add(lingerMax))
 		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, lingerMaxBytes))
 	}
 	return c.Conn.Close()

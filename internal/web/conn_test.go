@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +25,7 @@ import (
 type pipes struct {
 	calls  chan net.Conn
 	closed chan struct{}
+	once   sync.Once
 }
 
 func (p *pipes) Accept() (net.Conn, error) {
@@ -33,7 +36,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 		return nil, net.ErrClosed
 	}
 }
-func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 func (p *pipes) dial() net.Conn {
@@ -121,10 +124,7 @@ func TestAnIdleConnectionIsClosedWithoutAWord(t *testing.T) {
 		for range 3 {
 			_, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 			must(t, err)
-			answer, err := http.ReadResponse(reader, nil)
-			must(t, err)
-			_, err = io.ReadAll(answer.Body)
-			must(t, err)
+			read(t, reader)
 			time.Sleep(20 * time.Second)
 		}
 		begin := time.Now()
@@ -191,42 +191,32 @@ func TestTheHallHasSoManyPlaces(t *testing.T) {
 			h.door.Options = c.options
 			h.open()
 			first, second := h.stay(), h.stay()
-			third, err := new(net.Dialer).DialContext(t.Context(), "tcp", h.addr)
-			must(t, err)
-			answer, err := http.ReadResponse(bufio.NewReader(third), nil) // unasked
-			must(t, err)
-			body, err := io.ReadAll(answer.Body)
-			must(t, err)
-			must(t, third.Close())
-			if answer.StatusCode != c.status || !strings.Contains(string(body), string(c.code)) || answer.Header.Get("Retry-After") == "" {
-				t.Errorf("got %d %s, want %d %s", answer.StatusCode, body, c.status, c.code)
-			}
+			check(t, read(t, bufio.NewReader(h.dial())), c.status, c.code) // unasked
 			must(t, first.Close())
-			for h.door.Counts.TurnedAway.Load() < 1000 { // until the place is given back
-				if try, err := http.Get("http://" + h.addr + "/livez"); err == nil {
-					_ = try.Body.Close()
-					if try.StatusCode == 200 {
-						break
-					}
-				}
+			for h.turnedAway() { // until the place is given back
+				runtime.Gosched()
 			}
-			http.DefaultClient.CloseIdleConnections()
 			must(t, second.Close())
 		})
 	}
 }
 
+// turnedAway reports whether there is no place now.
+func (h *house) turnedAway() bool {
+	c := h.dial()
+	_, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	text, errRead := io.ReadAll(c)
+	return err != nil || errRead != nil || !strings.HasPrefix(string(text), "HTTP/1.1 200 ")
+}
+
 // stay connects, and stays.
 func (h *house) stay() net.Conn {
 	h.t.Helper()
-	c, err := new(net.Dialer).DialContext(h.t.Context(), "tcp", h.addr)
+	c := h.dial()
+	_, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 	must(h.t, err)
-	_, err = io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-	must(h.t, err)
-	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
-	must(h.t, err)
-	if answer.StatusCode != 200 {
-		h.t.Fatalf("got %d, want a place", answer.StatusCode)
+	if got := read(h.t, bufio.NewReader(c)); got.status != http.StatusOK {
+		h.t.Fatalf("got %d, want a place", got.status)
 	}
 	return c
 }
@@ -245,10 +235,9 @@ func TestTrustedProxiesTakeAnyNumberOfPlaces(t *testing.T) {
 // read as the answer to whatever they ask next.
 func TestWhoAsksNothingIsToldNothing(t *testing.T) {
 	ours, theirs := net.Pipe()
-	defer ours.Close()
-	defer theirs.Close()
+	defer func() { must(t, errors.Join(ours.Close(), theirs.Close())) }()
 	c := &conn{Conn: ours, clock: func() time.Time { return time.Now().Add(-time.Hour) }} // every deadline is over
-	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("got %d bytes, %v; want the end of the connection", n, err)
 	}
 }
@@ -257,10 +246,7 @@ func TestWhoAsksNothingIsToldNothing(t *testing.T) {
 func TestSlowConnectionsDoNotKeepOthersWaiting(t *testing.T) {
 	h := openHouse(t, sneakers())
 	for range 300 {
-		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", h.addr)
-		must(t, err)
-		defer c.Close()
-		_, err = io.WriteString(c, "POST "+toRetro+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+		_, err := io.WriteString(h.dial(), "POST "+toRetro+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
 		must(t, err)
 	}
 	for range 5 {
@@ -276,7 +262,6 @@ func TestSlowConnectionsDoNotKeepOthersWaiting(t *testing.T) {
 func TestADrainFinishesWhatIsInFlight(t *testing.T) {
 	h := build(t).publish(sneakers()).walk().open()
 	idle := h.stay()
-	defer idle.Close()
 	waiting := make(chan reply, 1)
 	go func() { waiting <- h.buy("ann", "eu-42", "k") }()
 	for h.door.waiting.Load() == 0 {

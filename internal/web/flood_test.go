@@ -280,7 +280,7 @@ func (h *house) salvo(f *forge, n int) (statuses []int, sent []byte, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return nil, nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
@@ -203,6 +204,7 @@ type reply struct {
 	header http.Header
 	body   string
 	json   map[string]any
+	closes bool // the connection ends with it
 }
 
 // do sends a request on a connection of its own.
@@ -230,12 +232,17 @@ func (h *house) do(c call) reply {
 	}
 	response, err := http.DefaultTransport.RoundTrip(request)
 	must(h.t, err)
-	defer response.Body.Close()
+	return whole(h.t, response)
+}
+
+// whole reads a response to its end.
+func whole(t testing.TB, response *http.Response) reply {
+	t.Helper()
 	body, err := io.ReadAll(response.Body)
-	must(h.t, err)
-	r := reply{status: response.StatusCode, header: response.Header, body: string(body)}
+	must(t, errors.Join(err, response.Body.Close()))
+	r := reply{status: response.StatusCode, header: response.Header, body: string(body), closes: response.Close}
 	if strings.Contains(response.Header.Get("Content-Type"), "json") && len(body) > 0 {
-		must(h.t, json.Unmarshal(body, &r.json))
+		must(t, json.Unmarshal(body, &r.json))
 	}
 	return r
 }
@@ -256,32 +263,41 @@ func keyed(key string) http.Header {
 	return http.Header{"Idempotency-Key": {key}}
 }
 
-// raw sends bytes as they are, and returns what comes back until the server
-// closes.
-func (h *house) raw(text string) []*http.Response {
+// dial connects to the door.
+func (h *house) dial() net.Conn {
 	h.t.Helper()
 	c, err := new(net.Dialer).DialContext(h.t.Context(), "tcp", h.addr)
 	must(h.t, err)
-	defer c.Close()
+	h.t.Cleanup(func() { _ = c.Close() })
 	must(h.t, c.SetDeadline(time.Now().Add(20*time.Second)))
-	_, err = io.WriteString(c, text)
+	return c
+}
+
+// raw sends bytes as they are, and returns what comes back until the server
+// closes.
+func (h *house) raw(text string) []reply {
+	h.t.Helper()
+	c := h.dial()
+	_, err := io.WriteString(c, text)
 	must(h.t, err)
-	var all []*http.Response
-	reader := bufio.NewReader(c)
-	for {
+	var all []reply
+	for reader := bufio.NewReader(c); ; {
 		if _, err := reader.Peek(1); err != nil {
 			if err != io.EOF {
 				h.t.Errorf("after %d answers to %q: %v; want the connection closed", len(all), text, err)
 			}
 			return all
 		}
-		response, err := http.ReadResponse(reader, nil)
-		must(h.t, err)
-		body, err := io.ReadAll(response.Body)
-		must(h.t, err)
-		response.Body = io.NopCloser(strings.NewReader(string(body)))
-		all = append(all, response)
+		all = append(all, read(h.t, reader))
 	}
+}
+
+// read reads one answer.
+func read(t testing.TB, from *bufio.Reader) reply {
+	t.Helper()
+	response, err := http.ReadResponse(from, nil)
+	must(t, err)
+	return whole(t, response)
 }
 
 func must(t testing.TB, err error) {

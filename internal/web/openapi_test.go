@@ -167,7 +167,10 @@ func witnessReads(h *house, seen witness) {
 	}
 	seen.saw("GET /s/{sale}", h.do(call{path: "/s/paused", header: http.Header{"If-None-Match": {"*"}}}))
 	for _, c := range []call{
-		{body: `{"sale":"guests"}`}, {body: `{"sale":"retro-85"}`}, {body: `{"sale":"none"}`}, {body: `{}x`},
+		{body: `{"sale":"guests"}`},
+		{body: `{"sale":"retro-85"}`},
+		{body: `{"sale":"none"}`},
+		{body: `{}x`},
 		{body: `{}`, header: http.Header{"Content-Type": {"text/plain"}}},
 	} {
 		c.method, c.path = "POST", "/api/v1/guests"
@@ -222,7 +225,11 @@ func witnessPurchases(h *house, seen witness) {
 		{token: bob, body: order, header: http.Header{"Content-Type": {"text/plain"}}},
 		{token: guest, body: order},
 		{body: order},
-		{path: "none"}, {path: "later"}, {path: "over"}, {path: "paused"}, {path: "gone"},
+		{path: "none"},
+		{path: "later"},
+		{path: "over"},
+		{path: "paused"},
+		{path: "gone"},
 	} {
 		if c.path == "" {
 			c.path = "retro-85"

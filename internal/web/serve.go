@@ -43,7 +43,9 @@ func (d *Door) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("drain the buyers' door: %w", err)
 	}
 	_ = listener.Close() // a shutdown that overtakes Serve knows of no listener
-	<-served
+	if err := <-served; err != nil {
+		return fmt.Errorf("serve buyers: %w", err)
+	}
 	return nil
 }
 

@@ -91,7 +91,7 @@ func waitOf(lines [][]byte) time.Duration {
 			case "wait":
 				seconds, err := strconv.ParseUint(strings.Trim(value, ` "`+"\t"), 10, 31)
 				if err == nil && wait < 0 {
-					wait = min(time.Duration(seconds)*time.Second, waitMax) //nolint:gosec // 31 bits
+					wait = min(time.Duration(seconds)*time.Second, waitMax)
 				}
 			}
 		}
