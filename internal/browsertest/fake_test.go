@@ -30,7 +30,6 @@ type fake struct {
 	states   map[string]string // sku → state; absent: available
 	stale    time.Duration     // how old the state is that a cache hands out
 	down     bool              // the state is not to be had
-	free     bool              // orders cost nothing
 	orders   map[string]*order
 	keys     map[string]string // buyer and key → order
 	script   []reply           // what the next POSTs of orders meet first
@@ -111,7 +110,7 @@ func newFake(t *testing.T, change func(*shop.Sale)) *fake {
 	mux.HandleFunc("POST /api/v1/sales/{sale}/orders", f.servePost)
 	mux.HandleFunc("GET /api/v1/orders/{id}", f.serveOrder)
 	mux.HandleFunc("POST /api/v1/orders/{id}/{verb}", f.serveVerb)
-	mux.HandleFunc("GET /pay", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<title>Cashier</title>") })
+	mux.HandleFunc("GET /pay", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<title>Cashier</title>")) })
 	mux.HandleFunc("GET /sandbox", f.serveSandbox)
 	f.Server = httptest.NewServer(f.allow(mux))
 	t.Cleanup(f.CloseClientConnections)

@@ -145,6 +145,37 @@ func TestAShopsTextCannotBecomeMarkup(t *testing.T) {
 	}
 }
 
+func FuzzAShopsTextCannotBecomeMarkup(f *testing.F) {
+	pages, err := New()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, text := range []string{"Retro High ’85", "</script><script>", `"><img onerror=1>`, "<!--", "\u2028", "javascript:alert(1)", "{{.}}"} {
+		f.Add(text)
+	}
+	plain, err := pages.Render(sneakers())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		sale := sneakers()
+		sale.Title, sale.Description, sale.SignInURL, sale.Items[0].Title = text, text, text, text
+		document, err := pages.Render(sale)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, mark := range []string{"<script", "</", "<img", "<!"} {
+			want, got := bytes.Count(plain.Body, []byte(mark)), bytes.Count(document.Body, []byte(mark))
+			if text == "" {
+				want -= bytes.Count([]byte("</p>"), []byte(mark)) // no description, no paragraph
+			}
+			if got != want {
+				t.Errorf("%q makes %d of %s, want %d", text, got, mark, want)
+			}
+		}
+	})
+}
+
 func TestAPictureOfTheShopTakesThePlaceOfThePoster(t *testing.T) {
 	sale := sneakers()
 	if body := render(t, sale).Body; !bytes.Contains(body, []byte(`preserveAspectRatio`)) {

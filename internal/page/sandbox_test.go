@@ -56,6 +56,16 @@ func TestTheSandboxRefusesAnUnknownState(t *testing.T) {
 	}
 }
 
+func FuzzAnyHeaderIsALanguageThatIsSpoken(f *testing.F) {
+	f.Add("zh-CN,zh;q=0.9,en;q=0.8")
+	f.Add(",;=-,zh-")
+	f.Fuzz(func(t *testing.T, header string) {
+		if got := language(header); got != "en" && got != "zh-Hans" {
+			t.Errorf("%q: got %s", header, got)
+		}
+	})
+}
+
 func TestTheFirstLanguageThatIsSpokenIsUsed(t *testing.T) {
 	for header, want := range map[string]string{
 		"": "en", "de-DE,de;q=0.9": "en", "zh-CN,zh;q=0.9,en;q=0.8": "zh-Hans", "zh": "zh-Hans", "zh-Hans-SG": "zh-Hans",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -26,14 +27,15 @@ func build(web string) (map[string][]byte, error) {
 		files["assets/"+name] = asset.Contents
 		renames = append(renames, "}}"+plainName(name)+`"`, "}}"+name+`"`)
 	}
+	sources := os.DirFS(web)
 	for _, template := range []string{"buyer/buyer.html", "sandbox/sandbox.html"} {
-		source, err := os.ReadFile(filepath.Join(web, filepath.FromSlash(template)))
+		source, err := fs.ReadFile(sources, template)
 		if err != nil {
 			return nil, err
 		}
 		files[path.Base(template)] = []byte(strings.NewReplacer(renames...).Replace(squeeze(source)))
 	}
-	words, err := os.ReadFile(filepath.Join(web, "i18n", "sandbox.json"))
+	words, err := fs.ReadFile(sources, "i18n/sandbox.json")
 	if err != nil {
 		return nil, err
 	}
