@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/doorbuster/doorbuster/internal/page"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -141,6 +143,7 @@ func become(want string) func(*testing.T, *fake, *Tab) {
 	return func(t *testing.T, f *fake, tab *Tab) {
 		press("awaiting_payment")(t, f, tab)
 		f.become(want, "")
+		must(t, tab.Do(chromedp.Reload())) // which looks at once
 		must(t, tab.Status(want))
 	}
 }
