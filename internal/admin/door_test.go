@@ -194,13 +194,10 @@ func TestWhatIsNotThereIsAProblem(t *testing.T) {
 	h := open(t)
 	h.publish()
 	for _, path := range []string{
-		"/", "/admin/api/v1", "/admin/api/v1/", "/admin/api/v1/sales/", "/admin/api/v2/sales", "/livez/", "/admin/api/v1/../v1/sales",
+		"/", "/admin", "/admin/", "/admin/api/v1", "/admin/api/v1/", "/admin/api/v1/sales/", "/admin/api/v2/sales", "/livez/", "/admin/api/v1/../v1/sales",
 		"/admin//api/v1/sales", "/admin/api/v1/sales/%2e%2e", "/admin/api/v1/sales/a%2fb", "/admin/api/v1/sales/none", "/admin/api/v1/sales/%00",
-		"/admin/api/v1/sales/none/orders", "/admin/api/v1/sales/none/audit?", "/favicon.ico",
+		"/admin/api/v1/sales/none/orders", "/favicon.ico",
 	} {
-		if path == "/admin/api/v1/sales/none/audit?" {
-			continue // the auditor's to say; it is given here without one sale
-		}
 		h.wants(h.ask("GET", path, ""), http.StatusNotFound, `"code":"not_found"`)
 	}
 	h.wants(h.ask("POST", "/admin/api/v1/sales/retro-85/delete", ""), http.StatusNotFound)

@@ -38,6 +38,7 @@ func (d *Door) Handler() http.Handler {
 	}
 	guarded.HandleFunc("/", d.nowhere)
 
+	open.Handle("/admin", d.withToken(guarded)) // else it would lead on to the next
 	open.Handle("/admin/", d.withToken(guarded))
 	for pattern, handler := range map[string]http.HandlerFunc{
 		"/livez": d.livez, "/readyz": d.readyz, "/healthz": d.healthz, "/metrics": d.Metrics.ServeHTTP,

@@ -35,16 +35,25 @@ func (f *form) wrong(name, format string, args ...any) {
 
 // text returns a string, or fallback where there is none.
 func (f *form) text(name, fallback string) string {
-	value, ok := f.take(name)
+	text, ok := f.quoted(name, "text in quotes")
 	if !ok {
-		return fallback
-	}
-	text, ok := value.(string)
-	if !ok {
-		f.wrong(name, "is %s; write text in quotes", describe(value))
 		return fallback
 	}
 	return text
+}
+
+// quoted returns a string, and false where there is none or, already noted,
+// something else.
+func (f *form) quoted(name, instead string) (string, bool) {
+	value, ok := f.take(name)
+	if !ok {
+		return "", false
+	}
+	text, ok := value.(string)
+	if !ok {
+		f.wrong(name, "is %s; write %s", describe(value), instead)
+	}
+	return text, ok
 }
 
 func (f *form) whole(name string, fallback int64) int64 {
@@ -78,13 +87,14 @@ func (f *form) flag(name string) bool {
 }
 
 func (f *form) moment(name string) time.Time {
-	text := f.text(name, "")
-	if text == "" {
+	const instead = "a time with its zone, such as 2026-12-01T10:00:00+08:00"
+	text, ok := f.quoted(name, instead)
+	if !ok {
 		return time.Time{}
 	}
 	moment, err := time.Parse(time.RFC3339, text)
 	if err != nil || !strictMoment(text) {
-		f.wrong(name, "%q is not a time with its zone; write it like 2026-12-01T10:00:00+08:00", text)
+		f.wrong(name, "%q is not a time with its zone; write %s", text, instead)
 		return time.Time{}
 	}
 	return moment.UTC().Truncate(time.Millisecond)
@@ -102,13 +112,14 @@ func strictMoment(text string) bool {
 }
 
 func (f *form) span(name string, fallback time.Duration) time.Duration {
-	text := f.text(name, "")
-	if text == "" {
+	const instead = "a duration, such as 90s, 10m or 1h30m"
+	text, ok := f.quoted(name, instead)
+	if !ok {
 		return fallback
 	}
 	span, err := time.ParseDuration(text)
 	if err != nil {
-		f.wrong(name, "%q is not a duration; write it like 90s, 10m or 1h30m", text)
+		f.wrong(name, "%q is not one; write %s", text, instead)
 		return fallback
 	}
 	return span
