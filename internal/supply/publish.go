@@ -35,8 +35,13 @@ func (s *Supplier) Publish(ctx context.Context, sale shop.Sale) (ledger.Publishe
 	return published, err
 }
 
-// lower brings the pool up to what the sale's new stock withdraws.
+// lower brings the pool up to what the sale's new stock withdraws. An item
+// that is gone from the document withdraws all it had.
 func (s *Supplier) lower(ctx context.Context, sale *shop.Sale) error {
+	withdrawn, err := s.withdrawn(ctx, sale)
+	if err != nil {
+		return err
+	}
 	stand, err := s.Ledger.Stand(ctx, sale.ID)
 	if err != nil {
 		return fmt.Errorf("read how %s stands: %w", sale.ID, err)
@@ -46,27 +51,46 @@ func (s *Supplier) lower(ctx context.Context, sale *shop.Sale) error {
 		if err != nil {
 			return err
 		}
-		if err := s.empty(ctx, sale, &shelf, stand.Buckets[i].Number); err != nil {
+		bucket := shop.Bucket{Sale: sale.ID, Number: stand.Buckets[i].Number}
+		if err := s.empty(ctx, bucket, &shelf, withdrawn); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// empty takes from one bucket what the pool still lacks of every SKU.
-func (s *Supplier) empty(ctx context.Context, sale *shop.Sale, shelf *stock.Shelf, number int) error {
-	stand, err := s.Ledger.Stand(ctx, sale.ID)
+// withdrawn returns how many units of each SKU the new document takes off the
+// sale.
+func (s *Supplier) withdrawn(ctx context.Context, next *shop.Sale) (map[string]int64, error) {
+	listings, err := s.Sales.Sales(ctx)
 	if err != nil {
-		return fmt.Errorf("read how %s stands: %w", sale.ID, err)
+		return nil, fmt.Errorf("read the sales: %w", err)
 	}
-	bucket := shop.Bucket{Sale: sale.ID, Number: number}
-	for _, item := range sale.Items {
-		balance := stand.Items[item.SKU]
-		missing := balance.Total - balance.Withdrawn - item.Stock - balance.Pool
-		if missing <= 0 || shelf.Free[item.SKU] == 0 {
+	withdrawn := map[string]int64{}
+	for i := range listings {
+		if listings[i].Sale.ID != next.ID {
 			continue
 		}
-		if err := s.reclaim(ctx, bucket, shelf, stock.Grant{SKU: item.SKU, Quantity: missing}); err != nil {
+		for _, item := range listings[i].Sale.Items {
+			kept, _ := next.Item(item.SKU)
+			withdrawn[item.SKU] = item.Stock - kept.Stock
+		}
+	}
+	return withdrawn, nil
+}
+
+// empty takes from one bucket what the pool still lacks of every SKU.
+func (s *Supplier) empty(ctx context.Context, bucket shop.Bucket, shelf *stock.Shelf, withdrawn map[string]int64) error {
+	stand, err := s.Ledger.Stand(ctx, bucket.Sale)
+	if err != nil {
+		return fmt.Errorf("read how %s stands: %w", bucket.Sale, err)
+	}
+	for sku, units := range withdrawn {
+		missing := units - stand.Items[sku].Pool
+		if missing <= 0 || shelf.Free[sku] == 0 {
+			continue
+		}
+		if _, err := s.reclaim(ctx, bucket, shelf, stock.Grant{SKU: sku, Quantity: missing}); err != nil {
 			return err
 		}
 	}

@@ -15,65 +15,78 @@ import (
 type hand struct {
 	*Supplier
 	sale    string
-	stand   *ledger.Stand
-	shelves []stock.Shelf
-	wants   map[want]int64
+	shelves []stock.Shelf // by the buckets' numbers
+	pools   map[string]int64
+	served  map[want]bool // whoever got what he wanted keeps it until the next pass
 }
 
 // spread hands the pool out: first what turned-away buyers asked for, then
 // chunks that shrink as the pool falls, so that the last units do not lie in a
 // bucket whose buyers have gone.
 func (s *Supplier) spread(ctx context.Context, sale string, stand *ledger.Stand, shelves []stock.Shelf) error {
-	h := &hand{s, sale, stand, shelves, s.takeWants(sale)}
+	h := &hand{s, sale, shelves, make(map[string]int64, len(stand.Items)), map[want]bool{}}
 	for sku, balance := range stand.Items {
-		if err := h.give(ctx, sku, balance.Pool); err != nil {
+		h.pools[sku] = balance.Pool
+	}
+	if wants := s.takeWants(sale); len(shelves) > 1 { // a single bucket gets every unit anyway
+		if err := h.serve(ctx, wants); err != nil {
+			return err
+		}
+	}
+	for sku := range stand.Items {
+		for number := range shelves {
+			units := chunk(h.pools[sku], shelves[number].Free[sku], int64(len(shelves)))
+			if _, err := h.give(ctx, want{h.bucket(number), sku}, units); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// serve brings what each demand asks for: from the pool, or else from the
+// fullest other buckets. One demand of a SKU a pass may take from others: two
+// that take from each other would both go without. Maps have no order, so
+// nobody is always the first.
+func (h *hand) serve(ctx context.Context, wants map[want]int64) error {
+	stolen := map[string]bool{}
+	for key, wanted := range wants {
+		missing := wanted - h.shelves[key.bucket.Number].Free[key.sku]
+		given, err := h.give(ctx, key, min(missing, h.pools[key.sku]))
+		if err != nil {
+			return err
+		}
+		missing -= given
+		if missing <= 0 || stolen[key.sku] {
+			continue
+		}
+		stolen[key.sku] = true
+		if err := h.steal(ctx, key, missing); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// give hands one SKU's pool to the buckets, and takes units from the fullest
-// for one whose buyers want more than the pool has.
-func (h *hand) give(ctx context.Context, sku string, pool int64) error {
-	for i := range h.stand.Buckets {
-		bucket := shop.Bucket{Sale: h.sale, Number: h.stand.Buckets[i].Number}
-		wanted, free := h.wants[want{bucket, sku}], h.shelves[i].Free[sku]
-		units := chunk(pool, free, wanted, int64(len(h.shelves)))
-		if units > 0 {
-			given, err := h.grant(ctx, bucket, h.shelves[i].Epoch, stock.Grant{SKU: sku, Quantity: units})
-			if err != nil {
-				return err
-			}
-			pool -= given
-		}
-		if missing := wanted - free - units; missing > 0 && pool == 0 {
-			if err := h.steal(ctx, bucket, stock.Grant{SKU: sku, Quantity: missing}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// chunk returns how many units of the pool a bucket gets that has free ones
-// and whose buyers want some: its wish, or half an equal share; with one
-// bucket there is nobody to share with.
-func chunk(pool, free, wanted, buckets int64) int64 {
+// chunk returns how many units of the pool a bucket gets that has free ones:
+// half an equal share where it runs low; with one bucket there is nobody to
+// share with.
+func chunk(pool, free, buckets int64) int64 {
 	if buckets == 1 {
 		return pool
 	}
 	share := max(pool/(2*buckets), 1)
-	units := max(wanted-free, 0)
-	if free < share/2+1 {
-		units = max(units, share)
+	if free > share/2 {
+		return 0
 	}
-	return min(units, pool)
+	return min(share, pool)
 }
 
 // takeWants returns the demands of a sale and forgets them: who still wants
 // units will say so again.
 func (s *Supplier) takeWants(sale string) map[want]int64 {
+	s.wanting.Lock()
+	defer s.wanting.Unlock()
 	wants := map[want]int64{}
 	for key, quantity := range s.wants {
 		if key.bucket.Sale == sale {
@@ -82,6 +95,59 @@ func (s *Supplier) takeWants(sale string) map[want]int64 {
 		}
 	}
 	return wants
+}
+
+func (h *hand) bucket(number int) shop.Bucket { return shop.Bucket{Sale: h.sale, Number: number} }
+
+// give hands units of the pool to a bucket, and returns how many it got.
+func (h *hand) give(ctx context.Context, to want, units int64) (int64, error) {
+	if units < 1 {
+		return 0, nil
+	}
+	shelf := &h.shelves[to.bucket.Number]
+	given, err := h.grant(ctx, to.bucket, shelf.Epoch, stock.Grant{SKU: to.sku, Quantity: units})
+	if err != nil {
+		return 0, err
+	}
+	h.pools[to.sku] -= given
+	shelf.Free[to.sku] += given
+	h.served[to] = h.served[to] || given > 0
+	return given, nil
+}
+
+// steal takes units from the fullest other buckets for one whose buyers want
+// some, in the same pass: units that lay in the pool until the next one would
+// go to whoever asks by then.
+func (h *hand) steal(ctx context.Context, to want, missing int64) error {
+	var taken int64
+	for taken < missing {
+		from, free := h.fullest(to)
+		if free == 0 {
+			break
+		}
+		units, err := h.reclaim(ctx, h.bucket(from), &h.shelves[from], stock.Grant{SKU: to.sku, Quantity: min(missing-taken, free)})
+		if err != nil {
+			return err
+		}
+		if units == 0 { // sold meanwhile, or its history has forked: the next pass sees
+			break
+		}
+		taken += units
+	}
+	h.pools[to.sku] += taken
+	_, err := h.give(ctx, to, taken)
+	return err
+}
+
+// fullest returns the bucket with most free units that may be taken for to.
+func (h *hand) fullest(to want) (number int, free int64) {
+	for i := range h.shelves {
+		from := want{h.bucket(i), to.sku}
+		if units := h.shelves[i].Free[to.sku]; from != to && !h.served[from] && units > free {
+			number, free = i, units
+		}
+	}
+	return number, free
 }
 
 // grant moves units from the pool to a bucket, ledger first. It returns how
@@ -96,47 +162,32 @@ func (s *Supplier) grant(ctx context.Context, bucket shop.Bucket, epoch int64, w
 	}
 	crash.At(crash.GrantCommitted)
 	err = s.Stock.ApplyGrant(ctx, bucket, epoch, stock.Grant(grant))
-	if err != nil { // granted, not applied: the next pass finishes it, or bumps
-		return grant.Quantity, fmt.Errorf("apply grant %d to %s: %w", grant.Number, bucket, err)
+	if errors.Is(err, stock.ErrForked) || errors.Is(err, stock.ErrUnknown) {
+		return 0, nil // granted, not applied: the next pass finishes it, or bumps
+	}
+	if err != nil {
+		return 0, fmt.Errorf("apply grant %d to %s: %w", grant.Number, bucket, err)
 	}
 	crash.At(crash.GrantApplied)
 	return grant.Quantity, nil
 }
 
-// steal takes units from the fullest other bucket back to the pool, for a
-// bucket whose buyers want some. The next pass grants them.
-func (h *hand) steal(ctx context.Context, to shop.Bucket, wish stock.Grant) error {
-	fullest, free := -1, int64(0)
-	for number := range h.shelves {
-		if units := h.shelves[number].Free[wish.SKU]; number != to.Number && units > free {
-			fullest, free = number, units
-		}
-	}
-	if fullest < 0 {
-		return nil
-	}
-	wish.Quantity = min(wish.Quantity, free)
-	if err := h.reclaim(ctx, shop.Bucket{Sale: to.Sale, Number: fullest}, &h.shelves[fullest], wish); err != nil {
-		return err
-	}
-	h.Supplier.wants[want{to, wish.SKU}] = wish.Quantity
-	return nil
-}
-
-// reclaim takes free units from a bucket back to the pool, stock first.
-func (s *Supplier) reclaim(ctx context.Context, from shop.Bucket, shelf *stock.Shelf, wish stock.Grant) error {
+// reclaim takes free units from a bucket back to the pool, stock first, and
+// returns how many. A bucket whose history has forked begins a new epoch
+// instead.
+func (s *Supplier) reclaim(ctx context.Context, from shop.Bucket, shelf *stock.Shelf, wish stock.Grant) (int64, error) {
 	back, err := s.Stock.Reclaim(ctx, from, shelf.Epoch, stock.Reclaim{
 		Number: shelf.LastReclaim.Number + 1, SKU: wish.SKU, Quantity: wish.Quantity, Previous: shelf.LastReclaim,
 	})
 	if errors.Is(err, stock.ErrForked) || errors.Is(err, stock.ErrUnknown) {
-		_, err := s.bump(ctx, from, shelf.Epoch, "a reclaim does not follow the stock's last")
-		return err
+		*shelf, err = s.bump(ctx, from, shelf.Epoch, "a reclaim does not follow the stock's last")
+		return 0, err
 	}
 	if err != nil {
-		return fmt.Errorf("reclaim %d of %s from %s: %w", wish.Quantity, wish.SKU, from, err)
+		return 0, fmt.Errorf("reclaim %d of %s from %s: %w", wish.Quantity, wish.SKU, from, err)
 	}
 	crash.At(crash.ReclaimedInStock)
 	shelf.LastReclaim = back
 	shelf.Free[wish.SKU] -= back.Units
-	return s.record(ctx, from, shelf.Epoch, back)
+	return back.Units, s.record(ctx, from, shelf.Epoch, back)
 }

@@ -39,7 +39,9 @@ type Supplier struct {
 
 	mu    sync.Mutex // one pass at a time in this process
 	leaks map[leakKey]int
-	wants map[want]int64
+
+	wanting sync.Mutex // apart from mu: a buyer does not wait for a pass
+	wants   map[want]int64
 
 	bumps, leaked atomic.Int64
 }
@@ -56,8 +58,8 @@ type want struct {
 
 // Want notes that a bucket turned a buyer away who asked for so many units.
 func (s *Supplier) Want(bucket shop.Bucket, sku string, quantity int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.wanting.Lock()
+	defer s.wanting.Unlock()
 	if s.wants == nil {
 		s.wants = map[want]int64{}
 	}
@@ -109,10 +111,14 @@ func (s *Supplier) agree(ctx context.Context, sale string, row *ledger.BucketSta
 		return s.bump(ctx, bucket, row.Epoch, "the stock is empty")
 	case err != nil:
 		return shelf, fmt.Errorf("look at the stock of %s: %w", bucket, err)
-	case shelf.Epoch < row.Epoch:
-		return s.begin(ctx, bucket, row.Epoch)
-	case shelf.Epoch > row.Epoch, shelf.LastGrant > row.LastGrant:
-		return shelf, fmt.Errorf("%s: %w", bucket, ErrBehind)
+	}
+	if err := s.notBehind(ctx, bucket, row, &shelf); err != nil {
+		return shelf, err
+	}
+	if shelf.Epoch < row.Epoch { // its grants, where it has some already, follow
+		if shelf, err = s.begin(ctx, bucket, row.Epoch); err != nil {
+			return shelf, err
+		}
 	}
 	if err := s.apply(ctx, bucket, row, shelf.LastGrant); err != nil {
 		if errors.Is(err, stock.ErrForked) || errors.Is(err, stock.ErrUnknown) {
@@ -127,6 +133,30 @@ func (s *Supplier) agree(ctx context.Context, sale string, row *ledger.BucketSta
 		return s.bump(ctx, bucket, row.Epoch, "a reclaim differs from the ledger's")
 	}
 	return s.shelf(ctx, bucket)
+}
+
+// notBehind makes sure that the ledger knows what the stock knows. The row was
+// read before the shelf, so another supplier may have gone on in between: it is
+// read once more before that is taken for lost history.
+func (s *Supplier) notBehind(ctx context.Context, bucket shop.Bucket, row *ledger.BucketStand, shelf *stock.Shelf) error {
+	if !ahead(shelf, row) {
+		return nil
+	}
+	stand, err := s.Ledger.Stand(ctx, bucket.Sale)
+	if err != nil {
+		return fmt.Errorf("read how %s stands: %w", bucket.Sale, err)
+	}
+	*row = stand.Buckets[bucket.Number]
+	if ahead(shelf, row) {
+		return fmt.Errorf("%s: %w", bucket, ErrBehind)
+	}
+	return nil
+}
+
+// ahead reports whether the stock knows an epoch or a grant that the row does
+// not.
+func ahead(shelf *stock.Shelf, row *ledger.BucketStand) bool {
+	return shelf.Epoch > row.Epoch || (shelf.Epoch == row.Epoch && shelf.LastGrant > row.LastGrant)
 }
 
 // mend bumps a bucket that has lost units, so that they can be granted again.
