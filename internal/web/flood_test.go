@@ -194,7 +194,7 @@ func fallen(statuses []int) bool {
 // DOORBUSTER_FUZZ_REQUESTS says so.
 func floods(t *testing.T) (requests int, seed uint64) {
 	t.Helper()
-	requests, seed = 20_000, rand.Uint64()
+	requests, seed = 5_000, rand.Uint64()
 	if text := os.Getenv("DOORBUSTER_FUZZ_REQUESTS"); text != "" {
 		n, err := strconv.Atoi(text)
 		must(t, err)
