@@ -81,7 +81,7 @@ func wakesUp(t *testing.T, b *Browser) {
 		f.script = []reply{{status: 409, code: "sold_out", more: map[string]any{"may_return": false}}}
 	})
 	must(t, tab.Press("#buy"))
-	must(t, tab.Until(`result.dataset.status === "sold_out" && /None will come back/.test(result.innerText)`))
+	must(t, tab.Until(`result.dataset.status === "sold_out" && /Every one is sold/.test(result.innerText)`))
 }
 
 func pausesAndCloses(t *testing.T, b *Browser) {
