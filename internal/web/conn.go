@@ -34,38 +34,79 @@ type conn struct {
 	net.Conn
 	peer  netip.Addr
 	clock func() time.Time
+	hall  *hall
 	leave func() // gives the place in the hall back
 
 	frame     framer
 	fault     fault
-	asked     bool      // whether a first byte has come
+	known     bool      // whether the server was given a first request
 	readBy    time.Time // the deadlines that are armed
 	writeBy   time.Time
 	lingering atomic.Bool
 	left      atomic.Bool
 }
 
-// Read brings the server what it can read in one way only. A request that it
-// could not is cut off after one byte, which makes the server answer it.
+// Read brings the server what it can read in one way only, and what is not
+// answered by a script. A request that could be read in two ways is cut off
+// after one byte, which makes the server answer it.
 func (c *conn) Read(p []byte) (int, error) {
-	if c.fault != sound {
-		return 0, errFaulty
+	for {
+		if c.fault != sound {
+			return 0, errFaulty
+		}
+		wasIdle := c.frame.idle()
+		n, err := c.read(p, wasIdle)
+		if n == 0 {
+			return 0, err
+		}
+		if wasIdle && c.known {
+			took, err := c.answer(p[:n])
+			if err != nil {
+				return 0, err
+			}
+			if n = copy(p, p[took:n]); n == 0 {
+				continue
+			}
+		}
+		c.known = true // from the second request on, the server has seen the connection
+		return c.follow(p[:n], wasIdle)
 	}
-	wasIdle := c.frame.idle()
+}
+
+// read waits for bytes, as long as a client may take.
+func (c *conn) read(p []byte, wasIdle bool) (int, error) {
 	if wasIdle {
 		if err := c.armIdle(); err != nil {
 			return 0, err
 		}
 	}
 	n, err := c.Conn.Read(p)
-	if n == 0 {
-		if wasIdle && errors.Is(err, os.ErrDeadlineExceeded) {
-			err = io.EOF // an answer to nobody would be taken for that of a request on its way
-		}
-		return 0, err
+	if n == 0 && wasIdle && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = io.EOF // an answer to nobody would be taken for that of a request on its way
 	}
-	c.asked = true
-	sane, no := c.frame.follow(p[:n])
+	if n > 0 {
+		err = nil // it comes again
+	}
+	return n, err
+}
+
+// answer says what is scripted to the requests at the front of p, and returns
+// how many bytes they took.
+func (c *conn) answer(p []byte) (int, error) {
+	room := c.hall.room.Get().(*[]byte)
+	defer c.hall.room.Put(room)
+	took, answers := c.hall.quick(&c.frame, p, (*room)[:0])
+	*room = answers
+	if took == 0 {
+		return 0, nil
+	}
+	_, err := c.Write(answers)
+	return took, err
+}
+
+// follow lets the server have p, as far as it is sound.
+func (c *conn) follow(p []byte, wasIdle bool) (int, error) {
+	sane, no := c.frame.follow(p)
 	if no != sound {
 		c.fault = no
 		p[sane] = '!' // begins no request
@@ -73,16 +114,16 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	if wasIdle && !c.frame.idle() {
 		c.readBy = c.clock().Add(readMax)
-		err = errors.Join(err, c.SetReadDeadline(c.readBy))
+		return len(p), c.SetReadDeadline(c.readBy)
 	}
-	return n, err
+	return len(p), nil
 }
 
 // armIdle limits the wait for the next request; the first one has to come
 // sooner.
 func (c *conn) armIdle() error {
 	limit := idleMax
-	if !c.asked {
+	if !c.known {
 		limit = readMax
 	}
 	by := c.clock().Add(limit)

@@ -152,7 +152,7 @@ func TestAClientThatDoesNotReadIsCutOff(t *testing.T) {
 func TestOrdinaryTrafficArmsNoDeadlinePerRequest(t *testing.T) {
 	armed := &arming{}
 	at := time.Unix(1000, 0)
-	c := &conn{Conn: armed, clock: func() time.Time { at = at.Add(time.Millisecond); return at }}
+	c := &conn{Conn: armed, clock: func() time.Time { at = at.Add(time.Millisecond); return at }, hall: build(t).ready().hall(nil)}
 	for range 900 {
 		_, err := c.Read(make([]byte, 4096))
 		must(t, err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,8 @@ type Door struct {
 	said     said
 	showcase showcase
 	mounted  []mount
+	dated    atomic.Pointer[dateText]
+	answers  sync.Pool    // of *[]byte: room for quick answers
 	waiting  atomic.Int64 // requests that wait at the desk
 	faulted  atomic.Int64 // second of the last logged fault
 }

@@ -319,8 +319,8 @@ func (t *tape) LocalAddr() net.Addr              { return &net.TCPAddr{} }
 
 func FuzzRequest(f *testing.F) {
 	h := build(f).publish(variety()...).walk().work()
-	h.door.prepare()
-	server := h.door.server(context.Background())
+	server := h.ready().server(context.Background())
+	hall := h.door.hall(nil)
 	random := forge{random: rand.New(rand.NewPCG(1, 2)), tokens: []string{h.token("ann")}, assets: h.door.Pages.AssetNames()}
 	for range 200 {
 		f.Add(append(random.plain(), random.plain()...))
@@ -330,7 +330,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		played := &tape{play: bytes.NewReader(data)}
-		_ = server.ServeConn(&conn{Conn: played, peer: netip.MustParseAddr("192.0.2.1"), clock: time.Now, leave: func() {}})
+		_ = server.ServeConn(&conn{Conn: played, peer: netip.MustParseAddr("192.0.2.1"), clock: time.Now, hall: hall, leave: func() {}, known: true})
 		statuses, err := answers(bufio.NewReader(&played.record))
 		if err != nil || fallen(statuses) {
 			t.Fatalf("%v, %v", statuses, err)

@@ -22,6 +22,14 @@ type framer struct {
 	body int    // bytes of the body still to come
 	size int    // Content-Length of the header under way
 	once fields // seen in the header under way
+	seen glimpse
+}
+
+// glimpse is what the framer noticed of a request. It points into what was
+// read, and is good only for a request that came in one piece.
+type glimpse struct {
+	host, key []byte
+	special   bool // there is more to it than a quick answer heeds
 }
 
 // fields is a set of header fields that may come once at most.
@@ -43,31 +51,36 @@ func (f *framer) idle() bool { return f.head == 0 && f.body == 0 }
 // or else why the connection cannot go on, and how many bytes of p belong to
 // sound requests before that.
 func (f *framer) follow(p []byte) (int, fault) {
-	start, at := 0, 0
+	at := 0
 	for at < len(p) {
-		if f.idle() {
-			start = at
+		n, _, no := f.one(p[at:])
+		if no != sound {
+			return at, no
 		}
+		at += n
+	}
+	return at, sound
+}
+
+// one reads to the end of the request under way, or of p. It returns how many
+// bytes it read, and whether the request is whole.
+func (f *framer) one(p []byte) (n int, whole bool, no fault) {
+	for n < len(p) {
 		if f.body > 0 {
-			n := min(f.body, len(p)-at)
-			f.body -= n
-			at += n
-			continue
+			part := min(f.body, len(p)-n)
+			f.body -= part
+			n += part
+		} else if end := bytes.IndexByte(p[n:], '\n'); end >= 0 {
+			no = f.take(p[n : n+end+1])
+			n += end + 1
+		} else {
+			return len(p), false, f.keep(p[n:])
 		}
-		end := bytes.IndexByte(p[at:], '\n')
-		if end < 0 {
-			if no := f.keep(p[at:]); no != sound {
-				return start, no
-			}
-			break
-		}
-		line := p[at : at+end+1]
-		at += len(line)
-		if no := f.take(line); no != sound {
-			return start, no
+		if no != sound || f.idle() {
+			return n, true, no
 		}
 	}
-	return len(p), sound
+	return n, false, sound
 }
 
 // keep remembers the beginning of a line until its end comes.
@@ -86,6 +99,9 @@ func (f *framer) take(line []byte) fault {
 	f.head += len(line)
 	if f.head > headMax {
 		return longHead
+	}
+	if first {
+		f.seen = glimpse{}
 	}
 	if len(f.line) > 0 {
 		line = append(f.line, line...)
@@ -154,22 +170,26 @@ func (f *framer) field(line []byte) fault {
 	name, value := line[:colon], line[colon+1:]
 	switch colon {
 	case len("Host"):
-		return f.only(name, "host", fieldHost)
+		return f.only(name, "host", fieldHost, value)
 	case len("Origin"):
-		return f.only(name, "origin", fieldOrigin)
+		if equalFold(name, "expect") {
+			f.seen.special = true
+		}
+		return f.only(name, "origin", fieldOrigin, value)
+	case len("Connection"):
+		if equalFold(name, "connection") && !keepsAlive(trim(value)) {
+			f.seen.special = true
+		}
 	case len("Content-Type"):
-		return f.only(name, "content-type", fieldType)
+		return f.only(name, "content-type", fieldType, value)
 	case len("Authorization"):
-		return f.only(name, "authorization", fieldAuthorization)
+		return f.only(name, "authorization", fieldAuthorization, value)
 	case len("Content-Length"):
 		if equalFold(name, "content-length") {
 			return f.length(value)
 		}
 	case len("Idempotency-Key"):
-		if equalFold(name, "idempotency-key") && len(bytes.Trim(value, " \t")) == 0 {
-			return emptyKey // to the server the same as none
-		}
-		return f.only(name, "idempotency-key", fieldKey)
+		return f.only(name, "idempotency-key", fieldKey, value)
 	case len("Transfer-Encoding"):
 		if equalFold(name, "transfer-encoding") {
 			return chunked
@@ -180,7 +200,7 @@ func (f *framer) field(line []byte) fault {
 
 // only notes a field that must not come twice: of two, a proxy may have
 // checked the other.
-func (f *framer) only(name []byte, want string, field fields) fault {
+func (f *framer) only(name []byte, want string, field fields, value []byte) fault {
 	if !equalFold(name, want) {
 		return sound
 	}
@@ -188,6 +208,16 @@ func (f *framer) only(name []byte, want string, field fields) fault {
 		return twice
 	}
 	f.once |= field
+	switch field {
+	case fieldHost:
+		f.seen.host = trim(value)
+	case fieldKey:
+		f.seen.key = trim(value)
+		if len(f.seen.key) == 0 {
+			return emptyKey // to the server the same as none
+		}
+	default:
+	}
 	return sound
 }
 
@@ -197,7 +227,7 @@ func (f *framer) length(value []byte) fault {
 		return twice
 	}
 	f.once |= fieldLength
-	value = bytes.Trim(value, " \t")
+	value = trim(value)
 	if len(value) == 0 {
 		return oddLength
 	}
@@ -233,4 +263,20 @@ func isToken(c byte) bool {
 		1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' |
 		1<<'+' | 1<<'-' | 1<<'.' | 1<<'^' | 1<<'_' | 1<<'`' | 1<<'|' | 1<<'~'
 	return (uint64(1)<<c)&(mask&(1<<64-1))|(uint64(1)<<(c-64))&(mask>>64) != 0
+}
+
+// trim cuts the white space around a field's value.
+func trim(value []byte) []byte {
+	for len(value) > 0 && (value[0] == ' ' || value[0] == '\t') {
+		value = value[1:]
+	}
+	for len(value) > 0 && (value[len(value)-1] == ' ' || value[len(value)-1] == '\t') {
+		value = value[:len(value)-1]
+	}
+	return value
+}
+
+// keepsAlive reports whether a Connection field says what goes without saying.
+func keepsAlive(value []byte) bool {
+	return len(value) == len("keep-alive") && equalFold(value, "keep-alive")
 }

@@ -26,6 +26,8 @@ type hall struct {
 	trusts     func(netip.Addr) bool // proxies bring many buyers over few addresses
 	max        int
 	perAddress int
+	quick      func(f *framer, p, into []byte) (int, []byte)
+	room       *sync.Pool
 	full       []byte // the answers to those who find no place
 	crowded    []byte
 	turnedAway *atomic.Uint64
@@ -39,6 +41,7 @@ func newHall(listener net.Listener, d *Door, full, crowded []byte) *hall {
 	return &hall{
 		Listener: listener, clock: d.Wall, trusts: d.Gate.Proxies.Trusts,
 		max: d.Options.ConnsMax, perAddress: d.Options.ConnsPerAddressMax,
+		quick: d.quick, room: &d.answers,
 		full: full, crowded: crowded, turnedAway: &d.Counts.TurnedAway,
 		by: map[gate.AddressKey]int{},
 	}
@@ -55,7 +58,7 @@ func (h *hall) Accept() (net.Conn, error) {
 		counted := !h.trusts(peer)
 		answer := h.enter(peer, counted)
 		if answer == nil {
-			return &conn{Conn: raw, peer: peer, clock: h.clock, leave: func() { h.leave(peer, counted) }}, nil
+			return &conn{Conn: raw, peer: peer, clock: h.clock, hall: h, leave: func() { h.leave(peer, counted) }}, nil
 		}
 		h.turnedAway.Add(1)
 		_ = raw.SetWriteDeadline(h.clock().Add(writeMax)) // never waits: nothing was sent yet

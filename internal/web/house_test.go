@@ -126,6 +126,9 @@ func (h *house) walk() *house {
 
 func (h *house) work() *house { close(h.working); return h }
 
+// ready makes the door ready without opening it.
+func (h *house) ready() *Door { h.door.prepare(); return h.door }
+
 // open opens the door.
 func (h *house) open() *house {
 	h.t.Helper()

@@ -11,6 +11,9 @@ import (
 // that browsers grant.
 const preflightMax = "7200"
 
+// exposed are the fields that a page's script may read.
+const exposed = "Location, Retry-After, Date, Age"
+
 // allowOrigin lets scripts of the shop's own pages read the answer. There are
 // no cookies, so credentials are never allowed. Only configured text goes into
 // the answer, never what the request says.
@@ -28,7 +31,7 @@ func (d *Door) allowOrigin(rc *fasthttp.RequestCtx) {
 		return
 	}
 	h.Set("Access-Control-Allow-Origin", allowed)
-	h.Set("Access-Control-Expose-Headers", "Location, Retry-After, Date, Age")
+	h.Set("Access-Control-Expose-Headers", exposed)
 }
 
 // originOf returns the configured origin that the request comes from.

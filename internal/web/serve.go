@@ -69,6 +69,7 @@ func (d *Door) prepare() {
 	if slices.Contains(d.Options.PageOrigins, "*") {
 		d.Options.PageOrigins = []string{"*"}
 	}
+	d.answers.New = func() any { return new([]byte) }
 	d.places = placesOf()
 	d.said = d.writeAll()
 	d.showcase.windows.Store(&map[string]*window{})

@@ -36,6 +36,8 @@ type display struct {
 	no     *refusal            // what every new order meets; nil: there is hope
 	items  map[string]*refusal // the same for single items
 	page   atomic.Pointer[page.Document]
+
+	refusalScript, stateScript *script // nil: only the handlers can answer
 }
 
 // stamped is JSON that bears the time at which it is sent.
@@ -114,6 +116,7 @@ func (d *Door) draw(notice *gate.Notice) *display {
 		no := d.write(notice.No)
 		shown.no = &no
 	}
+	shown.refusalScript, shown.stateScript = d.scriptRefusal(shown.no), d.scriptState(&shown.state)
 	for i := range notice.Items {
 		if item := &notice.Items[i]; item.No != nil {
 			no := d.write(item.No)

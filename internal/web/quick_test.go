@@ -1,0 +1,161 @@
+package web
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+// spoken sends requests one by one on one connection, and returns the bytes of
+// each answer but the first's: that one introduces the connection.
+func (h *house) spoken(requests ...string) []string {
+	h.t.Helper()
+	c := h.dial()
+	reader := bufio.NewReader(c)
+	var all []string
+	for _, request := range append([]string{"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"}, requests...) {
+		_, err := io.WriteString(c, request)
+		must(h.t, err)
+		var text strings.Builder
+		length := 0
+		for line := ""; line != "\r\n"; {
+			line, err = reader.ReadString('\n')
+			must(h.t, err)
+			text.WriteString(line)
+			_, _ = fmt.Sscanf(line, "Content-Length: %d", &length)
+		}
+		body := make([]byte, length)
+		_, err = io.ReadFull(reader, body)
+		must(h.t, err)
+		all = append(all, text.String()+string(body))
+	}
+	return all[1:]
+}
+
+// A script says to the byte what the handlers say. "Connection: TE" means
+// nothing here, but makes a request one for the server.
+func TestAQuickAnswerIsTheSameAsAnyOther(t *testing.T) {
+	for name, origins := range map[string][]string{"our own pages": nil, "any page": {"*"}, "one page": {"https://shop.example"}} {
+		t.Run(name, func(t *testing.T) {
+			h := build(t).publish(variety()...).walk()
+			h.door.Options.PageOrigins = origins
+			h.open()
+			h.move("paused", shop.VerbPause)
+			times := regexp.MustCompile(`Date: [^\r]*|"server_time":"[^"]*"`)
+			for _, begin := range []string{
+				"POST /api/v1/sales/gone/orders", "POST /api/v1/sales/later/orders", "POST /api/v1/sales/over/orders", "POST /api/v1/sales/paused/orders",
+				"POST /api/v1/sales/none/orders", "POST /api/v1/sales/retro-85/orders", "GET /s/retro-85/state.json", "GET /s/gone/state.json", "GET /s/none/state.json",
+			} {
+				request := begin + " HTTP/1.1\r\nHost: x\r\nIdempotency-Key: new\r\nOrigin: https://shop.example\r\n%sContent-Length: 2\r\n\r\n{}"
+				got := h.spoken(fmt.Sprintf(request, ""), fmt.Sprintf(request, "Connection: keep-alive\r\n"), fmt.Sprintf(request, "Connection: TE\r\n"))
+				for i := range got {
+					got[i] = times.ReplaceAllString(got[i], "TIME")
+				}
+				if got[0] != got[2] || got[1] != got[2] {
+					t.Errorf("%s: quick\n%s\nand\n%s\nslow\n%s", begin, got[0], got[1], got[2])
+				}
+			}
+		})
+	}
+}
+
+// The times in a quick answer are those of the moment.
+func TestAQuickAnswerTellsTheTime(t *testing.T) {
+	h := openHouse(t, sneakers())
+	ask := "GET /s/retro-85/state.json HTTP/1.1\r\nHost: x\r\n\r\n"
+	answer := h.spoken(ask)[0]
+	head, body, _ := strings.Cut(answer, "\r\n\r\n")
+	date := regexp.MustCompile(`Date: (.*) GMT`).FindStringSubmatch(head)
+	stamp := regexp.MustCompile(`"server_time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"`).FindStringSubmatch(body)
+	if date == nil || stamp == nil || strings.Contains(date[1], "02 Jan 2006") || strings.HasPrefix(stamp[1], "2006") {
+		t.Errorf("got %s", answer)
+	}
+}
+
+func TestWhatIsUnusualGoesToTheServer(t *testing.T) {
+	h := build(t).publish(variety()...).walk().work()
+	h.door.Options.Hosts = []string{"x"}
+	h.open()
+	won := h.do(call{
+		method: "POST", path: "/api/v1/sales/retro-85/orders", token: h.token("ann"), body: `{"sku":"free","quantity":1}`,
+		header: map[string][]string{"Idempotency-Key": {"mine"}, "Host": {"x"}},
+	})
+	if won.status != 201 {
+		t.Fatalf("got %d %s, want 201", won.status, won.body)
+	}
+	h.move("retro-85", shop.VerbClose)
+	const post = "POST /api/v1/sales/retro-85/orders HTTP/1.1\r\nHost: x\r\n"
+	for request, want := range map[string]string{
+		post + "\r\n": "409", post + "Idempotency-Key: new\r\n\r\n": "409", post + "Idempotency-Key: mine\r\n\r\n": "401", post + "Idempotency-Key: a b\r\n\r\n": "400",
+		"POST /api/v1/sales/retro-85/orders HTTP/1.1\r\nHost: y\r\n\r\n": "400", "HEAD /s/retro-85/state.json HTTP/1.1\r\nHost: x\r\nX: Content-Length: 0\r\n\r\n": "200",
+		"GET /s/retro-85/state.json?x HTTP/1.1\r\nHost: x\r\n\r\n": "200", "GET /s/retro-85/state.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": "200",
+		"POST /api/v1/sales/retro-85/orders HTTP/1.0\r\nHost: x\r\n\r\n": "409", post + "Content-Length: 5000\r\n\r\n": "413", post + "X : y\r\n\r\n": "400",
+		"PUT /s/retro-85/state.json HTTP/1.1\r\nHost: x\r\n\r\n": "405",
+	} {
+		if strings.HasPrefix(request, "HEAD") {
+			continue // an answer without its body; TestHEADWorksWhereverGETDoes has it
+		}
+		if got := h.spoken(request)[0]; !strings.HasPrefix(got, "HTTP/1.1 "+want) {
+			t.Errorf("%q: got %s, want %s", request, got, want)
+		}
+	}
+}
+
+// Quick and other answers come in the order of their requests.
+func TestPipelinedAnswersComeInOrder(t *testing.T) {
+	h := openHouse(t, variety()...)
+	quick := "GET /s/%s/state.json HTTP/1.1\r\nHost: x\r\n\r\n"
+	var request strings.Builder
+	var want []int
+	for i := range 300 {
+		switch i % 3 {
+		case 0:
+			request.WriteString(strings.Replace(quick, "%s", "gone", 1))
+			want = append(want, 200)
+		case 1:
+			request.WriteString("POST /api/v1/sales/gone/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+			want = append(want, 409)
+		case 2:
+			request.WriteString(strings.Replace(quick, "%s", "none", 1))
+			want = append(want, 404)
+		}
+	}
+	request.WriteString("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	c := h.dial()
+	_, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+	must(t, err)
+	reader := bufio.NewReader(c)
+	read(t, reader)
+	go func() { _, _ = io.WriteString(c, request.String()) }()
+	for i := range want {
+		if got := read(t, reader); got.status != want[i] {
+			t.Fatalf("answer %d is %d %s, want %d", i, got.status, got.body, want[i])
+		}
+	}
+}
+
+func TestAQuickAnswerCostsNoMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for name, s := range hot(t) {
+		if name != "sold out" && name != "state" {
+			continue
+		}
+		room := make([]byte, 0, 4096)
+		var f framer
+		n := testing.AllocsPerRun(1000, func() {
+			if took, _ := s.door.quick(&f, []byte(s.request)[:len(s.request):len(s.request)], room); took != len(s.request) {
+				t.Fatalf("%s: %d of %d bytes were answered", name, took, len(s.request))
+			}
+		})
+		if n > 1 { // the request's own bytes
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
