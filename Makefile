@@ -81,8 +81,8 @@ e2e: ## kills, faults, fuzzed requests and a browser against the plain program
 ##@ Longer looks
 
 .PHONY: bench
-bench: build deps ## measure against the limits of the machine; writes bench/RESULTS.md
-	go run ./bench
+bench: deps ## measure against the limits of the machine, ROW=E3 one row; writes bench/RESULTS.md
+	go run ./bench $(if $(ROW),-row $(ROW),-results bench/RESULTS.md)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)

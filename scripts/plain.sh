@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-files=$(grep -rl --include='*_test.go' '^//go:build !race$' cmd internal | xargs -r grep -l '^func Test' || true)
+files=$(grep -rl --include='*_test.go' '^//go:build !race$' bench cmd internal | xargs -r grep -l '^func Test' || true)
 [ -n "$files" ] || exit 0
 
 # shellcheck disable=SC2086 # a list of files without spaces

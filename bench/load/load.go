@@ -3,74 +3,16 @@
 package load
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
-	"fmt"
-	"io"
-	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// answerMax bounds a response's head line and body, in bytes.
-const answerMax = 64 << 10
-
-// Conn is one keep-alive connection.
-type Conn struct {
-	conn net.Conn
-	in   *bufio.Reader
-}
-
-// Dial connects to a host and port.
-func Dial(address string) (*Conn, error) {
-	conn, err := net.Dial("tcp", address) //nolint:noctx // bounded by the kernel, on loopback
-	if err != nil {
-		return nil, err
-	}
-	return &Conn{conn: conn, in: bufio.NewReaderSize(conn, answerMax)}, nil
-}
-
-// Close ends the connection.
-func (c *Conn) Close() error { return c.conn.Close() }
-
-// Do sends one whole request and reads its response, whose body it drops. It
-// returns the status.
-func (c *Conn) Do(request []byte) (int, error) {
-	if _, err := c.conn.Write(request); err != nil {
-		return 0, err
-	}
-	line, err := c.in.ReadSlice('\n')
-	if err != nil {
-		return 0, err
-	}
-	if len(line) < len("HTTP/1.1 200") {
-		return 0, fmt.Errorf("not a status line: %q", line)
-	}
-	status, err := strconv.Atoi(string(line[9:12]))
-	if err != nil {
-		return 0, fmt.Errorf("not a status line: %q", line)
-	}
-	length := 0
-	for {
-		line, err = c.in.ReadSlice('\n')
-		if err != nil {
-			return 0, err
-		}
-		if len(line) <= 2 {
-			break
-		}
-		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("content-length")) {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return 0, err
-			}
-		}
-	}
-	_, err = io.CopyN(io.Discard, c.in, int64(length))
-	return status, err
-}
+// Source returns the request with that number, and false when there are no
+// more. No two calls share a number; they count from 0. The bytes may be
+// appended to room, or lie elsewhere; nobody changes them.
+type Source func(n int64, room []byte) ([]byte, bool)
 
 // Result is what a run saw.
 type Result struct {
@@ -92,18 +34,55 @@ func (r Result) Requests() int64 {
 func (r Result) PerSecond() float64 { return float64(r.Requests()) / r.Elapsed.Seconds() }
 
 // Closed drives conns connections as fast as they answer, until next has no
-// more requests or the time is over. next is called with a number that no two
-// calls share, from 0.
-func Closed(address string, conns int, most time.Duration, next func(n int64, into []byte) ([]byte, bool)) (Result, error) {
+// more requests or the time is over. All are connected before the clock
+// starts.
+func Closed(address string, conns int, most time.Duration, next Source) (Result, error) {
+	return crowd(address, conns, func(begin time.Time, sent *atomic.Int64, c *Conn, seen map[int]int64) error {
+		end := begin.Add(most)
+		var room []byte
+		for time.Now().Before(end) {
+			request, more := next(sent.Add(1)-1, room[:0])
+			if !more {
+				return nil
+			}
+			room = request
+			status, err := c.Do(request)
+			if err != nil {
+				return err
+			}
+			seen[status]++
+		}
+		return nil
+	})
+}
+
+// crowd runs one function per connection, each in its own goroutine, and
+// gathers what they saw. An error ends one connection only; it is an error of
+// the run where none is left.
+func crowd(address string, conns int, run func(time.Time, *atomic.Int64, *Conn, map[int]int64) error) (Result, error) {
+	lines := make([]*Conn, 0, conns)
+	defer func() {
+		for _, c := range lines {
+			_ = c.Close() // nothing to lose
+		}
+	}()
+	for range conns {
+		c, err := Dial(address)
+		if err != nil {
+			return Result{}, err
+		}
+		lines = append(lines, c)
+	}
 	result := Result{Status: map[int]int64{}}
 	var mu sync.Mutex
 	var sent atomic.Int64
 	var failures []error
-	var crowd sync.WaitGroup
+	var wait sync.WaitGroup
 	begin := time.Now()
-	for range conns {
-		crowd.Go(func() {
-			seen, err := drive(address, begin.Add(most), func(into []byte) ([]byte, bool) { return next(sent.Add(1)-1, into) })
+	for _, c := range lines {
+		wait.Go(func() {
+			seen := map[int]int64{}
+			err := run(begin, &sent, c, seen)
 			mu.Lock()
 			defer mu.Unlock()
 			for status, count := range seen {
@@ -115,32 +94,10 @@ func Closed(address string, conns int, most time.Duration, next func(n int64, in
 			}
 		})
 	}
-	crowd.Wait()
+	wait.Wait()
 	result.Elapsed = time.Since(begin)
 	if len(failures) == conns {
 		return result, errors.Join(failures...)
 	}
 	return result, nil
-}
-
-func drive(address string, end time.Time, next func([]byte) ([]byte, bool)) (map[int]int64, error) {
-	seen := map[int]int64{}
-	c, err := Dial(address)
-	if err != nil {
-		return seen, err
-	}
-	defer c.Close() //nolint:errcheck // nothing to lose
-	var request []byte
-	for time.Now().Before(end) {
-		var more bool
-		if request, more = next(request[:0]); !more {
-			break
-		}
-		status, err := c.Do(request)
-		if err != nil {
-			return seen, err
-		}
-		seen[status]++
-	}
-	return seen, nil
 }

@@ -1,0 +1,176 @@
+// Command bench measures Doorbuster against the limits of the machine that it
+// runs on, and prints what it promised, what it found, and how to see it again.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// settings say how much is measured.
+type settings struct {
+	row     string
+	reps    int
+	period  time.Duration // of one measurement
+	seen    int64         // buyers and addresses that E6 and E8 show the node
+	ledger  int           // orders in the ledger that E7 starts with
+	pool    int           // requests written before a measurement of refusals
+	many    int           // how far sales and SKUs grow, for E8
+	results string        // file for the table; empty: none
+	dir     string        // below it a run writes; on a disk, for a ledger in memory would prove nothing
+	binary  string        // empty: built from the tree
+}
+
+// full is what make bench does; quick only shows that each row works.
+func full() settings {
+	return settings{
+		reps: 3, period: 2 * time.Second, seen: 10_000_000, ledger: 1_000_000, pool: 100_000, many: 1000,
+		dir: filepath.Join("bench", "out"),
+	}
+}
+
+func quick() settings {
+	s := full()
+	s.reps, s.period, s.seen, s.ledger, s.pool, s.many = 1, 200*time.Millisecond, 20_000, 5_000, 5_000, 20
+	return s
+}
+
+// bench is one run.
+type bench struct {
+	settings
+	crowd *crowd
+	log   io.Writer
+
+	pace    float64 // orders a second, as E3 found them; 0: not yet
+	crowded *node   // has seen everybody; nil: not yet
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run measures the rows that args ask for. It fails where a row could not be
+// measured; a row that falls short is a result.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	s, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	wanted, err := choose(s.row)
+	if err != nil {
+		return err
+	}
+	b := &bench{settings: s, log: stderr}
+	if b.crowd, err = newCrowd(); err != nil {
+		return err
+	}
+	if b.dir, err = folder(s.dir); err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(b.dir) }() // what is left is only in the way
+	if b.binary == "" {
+		b.binary = filepath.Join(b.dir, "doorbuster")
+		if err := build(ctx, b.binary); err != nil {
+			return err
+		}
+	}
+	return b.measure(ctx, wanted, stdout)
+}
+
+// folder makes a new one for a run.
+func folder(below string) (string, error) {
+	below, err := filepath.Abs(below)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(below, 0o755); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(below, "run-")
+}
+
+func parse(args []string, stderr io.Writer) (settings, error) {
+	s := full()
+	for _, arg := range args {
+		if strings.TrimLeft(arg, "-") == "quick" {
+			s = quick()
+		}
+	}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Bool("quick", false, "only show that each row works; the figures mean nothing")
+	flags.StringVar(&s.row, "row", s.row, "measure only these rows, such as E3 or E1,E3")
+	flags.IntVar(&s.reps, "reps", s.reps, "repetitions; the median counts")
+	flags.DurationVar(&s.period, "period", s.period, "how long one measurement takes")
+	flags.Int64Var(&s.seen, "seen", s.seen, "addresses and buyers seen, for E6 and E8")
+	flags.IntVar(&s.ledger, "ledger", s.ledger, "orders in the ledger, for E7")
+	flags.IntVar(&s.pool, "pool", s.pool, "requests written before a measurement of refusals")
+	flags.StringVar(&s.binary, "binary", s.binary, "measure this program instead of the tree's")
+	flags.StringVar(&s.dir, "dir", s.dir, "where the run's files lie, on a disk")
+	flags.StringVar(&s.results, "results", s.results, "also write the table to this file")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	if flags.NArg() > 0 {
+		return s, fmt.Errorf("unexpected %q; see -help", flags.Arg(0))
+	}
+	if s.reps < 1 || s.period <= 0 || s.pool < 1 || s.ledger < 1 || s.seen < 1 {
+		return s, errors.New("-reps, -period, -seen, -ledger and -pool are above 0")
+	}
+	return s, nil
+}
+
+// measure runs the rows, and shows each as soon as it is known.
+func (b *bench) measure(ctx context.Context, wanted []row, stdout io.Writer) error {
+	defer b.dismiss()
+	begun := time.Now()
+	table := &table{machine: machine(ctx), begun: begun, settings: b.settings}
+	_, _ = fmt.Fprintf(stdout, "%s\n\n", table.machine)
+	var faults []error
+	for _, r := range wanted {
+		lines, err := r.run(b, ctx)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", r.id, err))
+			lines = append(lines, line{row: r.id, what: r.what, figure: "not measured: " + first(err.Error())})
+		}
+		for i := range lines {
+			lines[i].row = r.id
+			lines[i].command = "make bench ROW=" + r.id
+			_, _ = fmt.Fprintln(stdout, lines[i].text())
+		}
+		table.lines = append(table.lines, lines...)
+		if ctx.Err() != nil {
+			return errors.Join(append(faults, ctx.Err())...)
+		}
+	}
+	table.took = time.Since(begun)
+	_, _ = fmt.Fprintf(stdout, "\n%s\n", table.summary())
+	if b.results != "" {
+		faults = append(faults, os.WriteFile(b.results, []byte(table.markdown()), 0o644))
+	}
+	return errors.Join(faults...)
+}
+
+// dismiss stops the node that several rows share.
+func (b *bench) dismiss() {
+	if b.crowded != nil {
+		_ = b.crowded.end() // its figures are known
+	}
+}
+
+func (b *bench) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.log, "… "+format+"\n", args...)
+}
