@@ -47,7 +47,7 @@ func OpenReadOnly(ctx context.Context, dir string) (*Books, error) {
 func openBooks(path string, size int, stopped func() error) (*Books, error) {
 	b := &Books{free: make(chan *conn, size), size: size, stopped: stopped}
 	for i := range size {
-		c, err := dial(dsn(path, false))
+		c, err := dial(path, false, append(pragmas(), "query_only = 1")...)
 		if err != nil {
 			b.size = i
 			return nil, errors.Join(err, b.Close())
@@ -123,12 +123,12 @@ type view struct {
 func rows[T any](ctx context.Context, c *conn, query string, read func(row) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		cursor, err := c.walk(context.WithoutCancel(ctx), query)
+		cursor, err := c.walk(query)
 		if err != nil {
 			yield(none, err)
 			return
 		}
-		defer cursor.close() //nolint:errcheck // nothing is written by reading
+		defer cursor.close()
 		for {
 			r, more, err := cursor.next()
 			if err == nil && more {
@@ -168,7 +168,8 @@ func (v *view) Lines(ctx context.Context) iter.Seq2[ledger.Line, error] {
 			Bucket: int(r.int(6)), Quantity: r.int(7), Ref: r.text(9), At: r.time(10), Buyer: r.text(11),
 		}
 		if id := r.blob(8); len(id) == len(shop.ClaimID{}) {
-			line.Claim = (*shop.ClaimID)(id)
+			claim := shop.ClaimID(id)
+			line.Claim = &claim
 		}
 		return line, err
 	})

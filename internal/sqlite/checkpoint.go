@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -15,11 +14,7 @@ const walMax = 4000
 
 // tidy copies the log into the file when it has grown long.
 func (l *Ledger) tidy(ctx context.Context) error {
-	counters, ok := l.desk.raw.(sqlite.DBStatus)
-	if !ok {
-		return nil
-	}
-	pages, _, err := counters.Status(sqlite.DBStatusCacheWrite, false)
+	pages, err := l.desk.pagesWritten()
 	if err != nil || pages-l.copied < walMax {
 		return err
 	}

@@ -102,8 +102,11 @@ func (l *Ledger) die(err error) error {
 
 // code is the primary result code of SQLite behind an error; 0 for none.
 func code(err error) int {
-	if fault, ok := errors.AsType[*sqlite.Error](err); ok {
-		return fault.Code() & 0xff
+	if f, ok := errors.AsType[*fault](err); ok {
+		return f.code & 0xff
+	}
+	if f, ok := errors.AsType[*sqlite.Error](err); ok { // while migrating
+		return f.Code() & 0xff
 	}
 	return 0
 }

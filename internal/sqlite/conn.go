@@ -2,109 +2,287 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"syscall"
 	"time"
+	"unsafe"
 
-	"modernc.org/sqlite"
+	"modernc.org/libc"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// conn is one connection with its prepared statements. It is used below
-// database/sql, whose pool and conversions cost more than the statements do.
-// One goroutine at a time.
+// conn is one connection with its prepared statements, on the engine itself:
+// database/sql and its driver take the connection's mutex for each parameter,
+// look each one up and copy it. One goroutine at a time.
 type conn struct {
-	raw   driver.Conn
+	tls   *libc.TLS
+	db    uintptr
 	stmts map[string]statement
-	named []driver.NamedValue // scratch
+
+	// What the engine reads and writes while it runs, off Go's heap: two
+	// pointers that it returns, then the parameters of the running statement.
+	scratch []byte
+	base    uintptr
 }
 
-// statement is what the driver's statements can do.
-type statement interface {
-	driver.Stmt
-	driver.StmtExecContext
-	driver.StmtQueryContext
+type statement struct {
+	handle uintptr
+	params int
 }
 
-func dial(dsn string) (*conn, error) {
-	raw, err := (&sqlite.Driver{}).Open(dsn)
-	if err != nil {
-		return nil, fmt.Errorf("open ledger: %w", err)
+const (
+	scratchSize = 64 << 10
+	outSize     = 16 // of the returned pointers
+)
+
+// fault is an error of the engine.
+type fault struct {
+	code int // extended result code
+	text string
+}
+
+func (f *fault) Error() string { return fmt.Sprintf("%s (%d)", f.text, f.code) }
+
+// dial opens the file and runs the pragmas.
+func dial(path string, write bool, pragmas ...string) (*conn, error) {
+	c := &conn{tls: libc.NewTLS(), stmts: map[string]statement{}}
+	if err := c.grow(scratchSize); err != nil {
+		return nil, err
 	}
-	return &conn{raw: raw, stmts: map[string]statement{}}, nil
+	name, err := libc.CString(path)
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	defer libc.Xfree(c.tls, name)
+	flags := int32(sqlite3.SQLITE_OPEN_NOMUTEX | sqlite3.SQLITE_OPEN_READONLY)
+	if write {
+		flags = sqlite3.SQLITE_OPEN_NOMUTEX | sqlite3.SQLITE_OPEN_READWRITE
+	}
+	rc := sqlite3.Xsqlite3_open_v2(c.tls, name, c.base, flags, 0)
+	c.db = c.out(0)
+	if err := c.fault(rc); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger: %w", err), c.close())
+	}
+	sqlite3.Xsqlite3_extended_result_codes(c.tls, c.db, 1)
+	for _, pragma := range pragmas {
+		if err := c.exec(context.Background(), "PRAGMA "+pragma); err != nil {
+			return nil, errors.Join(fmt.Errorf("open ledger: %w", err), c.close())
+		}
+	}
+	return c, nil
+}
+
+// grow makes room for so many bytes of parameters.
+func (c *conn) grow(size int) error {
+	if size <= len(c.scratch) {
+		return nil
+	}
+	next, err := syscall.Mmap(-1, 0, max(size, 2*len(c.scratch)), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		return fmt.Errorf("memory for parameters: %w", err)
+	}
+	old := c.scratch
+	c.scratch, c.base = next, uintptr(unsafe.Pointer(unsafe.SliceData(next))) //nolint:gosec // memory that never moves
+	if old == nil {
+		return nil
+	}
+	return syscall.Munmap(old)
 }
 
 func (c *conn) close() error {
-	var errs []error
-	for _, stmt := range c.stmts {
-		errs = append(errs, stmt.Close())
+	for _, s := range c.stmts {
+		sqlite3.Xsqlite3_finalize(c.tls, s.handle)
 	}
-	return errors.Join(append(errs, c.raw.Close())...)
+	err := c.fault(sqlite3.Xsqlite3_close_v2(c.tls, c.db))
+	c.tls.Close()
+	return errors.Join(err, syscall.Munmap(c.scratch))
+}
+
+// out is a pointer or number that the engine returned.
+func (c *conn) out(i int) uintptr {
+	return uintptr(binary.NativeEndian.Uint64(c.scratch[8*i:]))
+}
+
+func (c *conn) fault(rc int32) error {
+	if rc == sqlite3.SQLITE_OK {
+		return nil
+	}
+	text := libc.GoString(sqlite3.Xsqlite3_errstr(c.tls, rc))
+	if c.db != 0 {
+		text = libc.GoString(sqlite3.Xsqlite3_errmsg(c.tls, c.db))
+	}
+	return &fault{code: int(rc), text: text}
 }
 
 func (c *conn) prepare(query string) (statement, error) {
-	if stmt, ok := c.stmts[query]; ok {
-		return stmt, nil
+	if s, ok := c.stmts[query]; ok {
+		return s, nil
 	}
-	stmt, err := c.compile(query)
+	s, err := c.compile(query)
 	if err == nil {
-		c.stmts[query] = stmt
+		c.stmts[query] = s
 	}
-	return stmt, err
+	return s, err
 }
 
 func (c *conn) compile(query string) (statement, error) {
-	raw, err := c.raw.Prepare(query)
+	text, err := libc.CString(query)
 	if err != nil {
-		return nil, err
+		return statement{}, err
 	}
-	stmt, ok := raw.(statement)
-	if !ok {
-		return nil, errors.New("sqlite: the driver's statements know no context")
+	defer libc.Xfree(c.tls, text)
+	rc := sqlite3.Xsqlite3_prepare_v3(c.tls, c.db, text, -1, sqlite3.SQLITE_PREPARE_PERSISTENT, c.base, c.base+8)
+	if err := c.fault(rc); err != nil {
+		return statement{}, err
 	}
-	return stmt, nil
+	s := statement{handle: c.out(0)}
+	s.params = int(sqlite3.Xsqlite3_bind_parameter_count(c.tls, s.handle))
+	return s, nil
 }
 
-func (c *conn) bind(args []driver.Value) []driver.NamedValue {
-	c.named = c.named[:0]
+// bind sets the statement's parameters: int64, string or []byte. The engine
+// reads texts where they lie, until the statement is reset.
+func (c *conn) bind(s statement, args []any) error {
+	if len(args) != s.params {
+		return fmt.Errorf("sqlite: %d parameters for a statement of %d", len(args), s.params)
+	}
+	size := outSize
+	for _, arg := range args {
+		switch value := arg.(type) {
+		case string:
+			size += len(value)
+		case []byte:
+			size += len(value)
+		}
+	}
+	if err := c.grow(size); err != nil {
+		return err
+	}
+	at := outSize
 	for i, arg := range args {
-		c.named = append(c.named, driver.NamedValue{Ordinal: i + 1, Value: arg})
+		n, rc := int32(i)+1, int32(sqlite3.SQLITE_MISUSE) //nolint:gosec // few parameters
+		switch value := arg.(type) {
+		case int64:
+			rc = sqlite3.Xsqlite3_bind_int64(c.tls, s.handle, n, value)
+		case string:
+			size := copy(c.scratch[at:], value)
+			rc = sqlite3.Xsqlite3_bind_text(c.tls, s.handle, n, c.base+uintptr(at), int32(size), 0) //nolint:gosec // a document at most
+			at += size
+		case []byte:
+			size := copy(c.scratch[at:], value)
+			rc = sqlite3.Xsqlite3_bind_blob(c.tls, s.handle, n, c.base+uintptr(at), int32(size), 0) //nolint:gosec // a hash at most
+			at += size
+		}
+		if err := c.fault(rc); err != nil {
+			return err
+		}
 	}
-	return c.named
+	return nil
 }
 
-// exec runs a statement whose text is a constant. Writing is never broken off
-// half-way, so ctx must not end.
-func (c *conn) exec(ctx context.Context, query string, args ...driver.Value) error {
-	stmt, err := c.prepare(query)
+// exec runs a statement whose text is a constant and wants no answer.
+func (c *conn) exec(ctx context.Context, query string, args ...any) error {
+	return c.each(ctx, query, func(row) error { return nil }, args...)
+}
+
+// each calls visit with every row of the answer. visit must neither keep the
+// row nor use the connection. When ctx ends, so does a statement that reads;
+// one that writes must be given a ctx that does not.
+func (c *conn) each(ctx context.Context, query string, visit func(row) error, args ...any) error {
+	s, err := c.prepare(query)
 	if err != nil {
 		return err
 	}
-	_, err = stmt.ExecContext(ctx, c.bind(args))
-	return err
+	if err := c.bind(s, args); err != nil {
+		return err
+	}
+	defer c.interruptible(ctx)()
+	for {
+		more, err := c.step(s.handle)
+		if err == nil && more {
+			err = visit(row{c, s.handle})
+		}
+		if err != nil || !more {
+			sqlite3.Xsqlite3_reset(c.tls, s.handle)
+			return err
+		}
+	}
 }
 
-// row is one row of an answer.
-type row []driver.Value
-
-func (r row) int(i int) int64 {
-	n, _ := r[i].(int64)
-	return n
+// interruptible lets the end of ctx break a running statement off, until the
+// function it returns is called.
+func (c *conn) interruptible(ctx context.Context) (done func()) {
+	if ctx.Done() == nil {
+		return func() {}
+	}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		tls := libc.NewTLS() // of this goroutine
+		sqlite3.Xsqlite3_interrupt(tls, c.db)
+		tls.Close()
+		close(ended)
+	})
+	return func() {
+		if !stop() {
+			<-ended // else it would hit the next statement
+		}
+	}
 }
 
-func (r row) text(i int) string {
-	s, _ := r[i].(string)
-	return s
+// step moves to the next row and reports whether there is one.
+func (c *conn) step(handle uintptr) (bool, error) {
+	switch rc := sqlite3.Xsqlite3_step(c.tls, handle); rc {
+	case sqlite3.SQLITE_ROW:
+		return true, nil
+	case sqlite3.SQLITE_DONE:
+		return false, nil
+	default:
+		return false, c.fault(rc)
+	}
 }
 
-func (r row) blob(i int) []byte {
-	b, _ := r[i].([]byte)
-	return b
+// number returns the only number of the answer, 0 for none.
+func (c *conn) number(ctx context.Context, query string, args ...any) (int64, error) {
+	var n int64
+	err := c.each(ctx, query, func(r row) error {
+		n = r.int(0)
+		return nil
+	}, args...)
+	return n, err
+}
+
+// pagesWritten counts the pages that the connection has written to the log.
+func (c *conn) pagesWritten() (int, error) {
+	rc := sqlite3.Xsqlite3_db_status(c.tls, c.db, sqlite3.SQLITE_DBSTATUS_CACHE_WRITE, c.base, c.base+8, 0)
+	return int(int32(c.out(0))), c.fault(rc) //nolint:gosec // a C int in the lower half
+}
+
+// row is the row on which a statement stands.
+type row struct {
+	conn   *conn
+	handle uintptr
+}
+
+func (r row) int(i int32) int64 {
+	return sqlite3.Xsqlite3_column_int64(r.conn.tls, r.handle, i)
+}
+
+func (r row) text(i int32) string { return string(r.blob(i)) }
+
+// blob is good until the statement moves on.
+func (r row) blob(i int32) []byte {
+	at := sqlite3.Xsqlite3_column_blob(r.conn.tls, r.handle, i)
+	size := sqlite3.Xsqlite3_column_bytes(r.conn.tls, r.handle, i)
+	if at == 0 || size == 0 {
+		return nil
+	}
+	return libc.GoBytes(at, int(size))
 }
 
 // time reads milliseconds; 0 is no time.
-func (r row) time(i int) time.Time {
+func (r row) time(i int32) time.Time {
 	if ms := r.int(i); ms != 0 {
 		return time.UnixMilli(ms).UTC()
 	}
@@ -118,64 +296,21 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// each calls visit with every row of the answer; visit must not keep it.
-func (c *conn) each(ctx context.Context, query string, visit func(row) error, args ...driver.Value) error {
-	stmt, err := c.prepare(query)
-	if err != nil {
-		return err
-	}
-	rows, err := stmt.QueryContext(ctx, c.bind(args))
-	if err != nil {
-		return err
-	}
-	current := make(row, len(rows.Columns()))
-	for err == nil {
-		if err = rows.Next(current); err == nil {
-			err = visit(current)
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return errors.Join(err, rows.Close())
-}
-
-// number returns the only number of the answer, 0 for none.
-func (c *conn) number(ctx context.Context, query string, args ...driver.Value) (int64, error) {
-	var n int64
-	err := c.each(ctx, query, func(r row) error {
-		n = r.int(0)
-		return nil
-	}, args...)
-	return n, err
-}
-
 // cursor walks an answer with a statement of its own.
 type cursor struct {
-	stmt    statement
-	rows    driver.Rows
-	current row
+	conn *conn
+	stmt statement
 }
 
-func (c *conn) walk(ctx context.Context, query string) (*cursor, error) {
-	stmt, err := c.compile(query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := stmt.QueryContext(ctx, nil)
-	if err != nil {
-		return nil, errors.Join(err, stmt.Close())
-	}
-	return &cursor{stmt: stmt, rows: rows, current: make(row, len(rows.Columns()))}, nil
+func (c *conn) walk(query string) (*cursor, error) {
+	s, err := c.compile(query)
+	return &cursor{c, s}, err
 }
 
 // next returns the next row, and false at the end.
 func (c *cursor) next() (row, bool, error) {
-	err := c.rows.Next(c.current)
-	if errors.Is(err, io.EOF) {
-		return nil, false, nil
-	}
-	return c.current, err == nil, err
+	more, err := c.conn.step(c.stmt.handle)
+	return row{c.conn, c.stmt.handle}, more, err
 }
 
-func (c *cursor) close() error { return errors.Join(c.rows.Close(), c.stmt.Close()) }
+func (c *cursor) close() { sqlite3.Xsqlite3_finalize(c.conn.tls, c.stmt.handle) }

@@ -174,4 +174,3 @@ func TestAnEndedContextDecidesNothing(t *testing.T) {
 		t.Errorf("%d units held, want none", got)
 	}
 }
-

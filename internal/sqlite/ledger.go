@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -83,10 +82,10 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err := file.Close(); err != nil {
 		return fmt.Errorf("open ledger: %w", err)
 	}
-	if err := migrate(ctx, dsn(path, true)); err != nil {
+	if err := migrate(ctx, path); err != nil {
 		return err
 	}
-	if l.desk, err = openWriter(ctx, dsn(path, true)); err != nil {
+	if l.desk, err = openWriter(ctx, path); err != nil {
 		return err
 	}
 	if l.Books, err = openBooks(path, readersMax, l.queue.err); err != nil {
@@ -105,22 +104,14 @@ func (l *Ledger) open(ctx context.Context) error {
 	return nil
 }
 
-// dsn names the file and how it is opened. The checkpoints that SQLite would
-// make by itself are off: it ignores it when they fail.
-func dsn(path string, write bool) string {
-	values := url.Values{"_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
-		"temp_store(memory)",
-		fmt.Sprintf("cache_size(%d)", -cacheKiB),
-	}}
-	if write {
-		values["_pragma"] = append(values["_pragma"], fmt.Sprintf("page_size(%d)", pageSize),
-			"journal_mode(wal)", "synchronous(full)", "wal_autocheckpoint(0)")
-	} else {
-		values["_pragma"] = append(values["_pragma"], "query_only(1)")
-		values.Set("mode", "ro")
+// pragmas are those of every connection. The checkpoints that SQLite makes by
+// itself are off where it writes: it ignores it when they fail.
+func pragmas() []string {
+	return []string{
+		fmt.Sprintf("busy_timeout = %d", busyTimeout.Milliseconds()),
+		fmt.Sprintf("cache_size = %d", -cacheKiB),
+		"temp_store = memory",
 	}
-	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: values.Encode()}).String()
 }
 
 // Clock returns the ledger's clock: the one by which holds end and sales open.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 
 	"github.com/pressly/goose/v3"
 )
@@ -15,8 +16,8 @@ import (
 var migrations embed.FS
 
 // migrate brings the file's schema up to this program's.
-func migrate(ctx context.Context, dsn string) (err error) {
-	db, err := sql.Open("sqlite", dsn)
+func migrate(ctx context.Context, path string) (err error) {
+	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
 		return fmt.Errorf("open ledger: %w", err)
 	}
@@ -42,4 +43,13 @@ func migrate(ctx context.Context, dsn string) (err error) {
 		return fmt.Errorf("migrate ledger: %w", err)
 	}
 	return nil
+}
+
+// dsn names the file for the driver: a path may hold any character.
+func dsn(path string) string {
+	pragmas := url.Values{"_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+		fmt.Sprintf("page_size(%d)", pageSize), "journal_mode(wal)", "synchronous(full)",
+	}}
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: pragmas.Encode()}).String()
 }

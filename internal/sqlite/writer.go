@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"maps"
 	"time"
@@ -31,8 +30,8 @@ type saleBooks struct {
 	buckets  map[int]ledger.BucketRow
 }
 
-func openWriter(ctx context.Context, dsn string) (*writer, error) {
-	c, err := dial(dsn)
+func openWriter(ctx context.Context, path string) (*writer, error) {
+	c, err := dial(path, true, append(pragmas(), "synchronous = full", "wal_autocheckpoint = 0")...)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +94,7 @@ type tx struct {
 }
 
 // write runs a statement that changes something.
-func (t *tx) write(ctx context.Context, query string, args ...driver.Value) error {
+func (t *tx) write(ctx context.Context, query string, args ...any) error {
 	t.writes++
 	return t.exec(ctx, query, args...)
 }
