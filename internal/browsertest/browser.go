@@ -13,8 +13,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a page may take to come to what a test waits for.
-const patience = 15 * time.Second
+// patience is how long a page may take to come to what a test waits for, on a
+// machine that does much else.
+const patience = 30 * time.Second
 
 // Browser is one running chromium. Every tab is a person with storage of his
 // own.

@@ -18,6 +18,9 @@ import (
 //go:embed testdata/axe.min.js
 var axe string
 
+// smallest is the width of the smallest phone, in CSS pixels.
+const smallest = 320
+
 // scene is one state of the page and the way into it.
 type scene struct {
 	name  string
@@ -105,8 +108,8 @@ func showSandbox(t *testing.T, b *Browser, look Look) {
 	}
 }
 
-// judge holds the page against axe and against its own width, and leaves a
-// picture of it.
+// judge holds the page against axe and against its own width, for a phone
+// against the smallest one's too, and leaves a picture of it.
 func (l Look) judge(t *testing.T, tab *Tab, name string) {
 	t.Helper()
 	shoot(t, tab, name+"-"+l.Name)
@@ -116,9 +119,17 @@ func (l Look) judge(t *testing.T, tab *Tab, name string) {
 	if len(found) > 0 {
 		t.Errorf("axe finds:\n%s", strings.Join(found, "\n\n"))
 	}
-	if wide := eval[int](t, tab, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
-		t.Errorf("the page is %d pixels wider than its window", wide)
+	widths := []int64{l.Width}
+	if l.Width < 600 {
+		widths = append(widths, smallest)
 	}
+	for _, width := range widths {
+		must(t, l.resize(tab, width))
+		if wide := eval[int](t, tab, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
+			t.Errorf("%s is %d pixels wider than its window of %d", name, wide, width)
+		}
+	}
+	must(t, l.resize(tab, l.Width))
 }
 
 func waitFor(expression string) func(*testing.T, *fake, *Tab) {

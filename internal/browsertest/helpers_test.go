@@ -59,6 +59,15 @@ func eval[T any](t *testing.T, tab *Tab, expression string) T {
 	return value
 }
 
+// wrongClock sets the buyer's clock two hours ahead.
+const wrongClock = `{
+	const Real = Date;
+	Date = class extends Real {
+		constructor(...a) { a.length ? super(...a) : super(Real.now() + 7200e3); }
+		static now() { return Real.now() + 7200e3; }
+	};
+}`
+
 // before runs a script in every page of the tab before its own.
 func before(tab *Tab, script string) error {
 	return call(tab.ctx, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
