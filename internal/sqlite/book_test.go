@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"database/sql"
 	"fmt"
+	"io"
 	"path/filepath"
 	"testing"
 	"time"
@@ -43,10 +44,10 @@ func (b *book) tickets(count int) []shop.Ticket {
 	tickets := make([]shop.Ticket, count)
 	for i := range tickets {
 		b.n++
-		word := uint64(b.n) * 0x9E3779B97F4A7C15 //nolint:gosec // bits
+		word := uint64(b.n) * 0x9E3779B97F4A7C15
 		var claim shop.ClaimID
 		for at := range claim {
-			claim[at] = byte(word >> (at % 8 * 8)) //nolint:gosec // bits
+			claim[at] = byte(word >> (at % 8 * 8))
 			word ^= word<<13 ^ uint64(at)
 		}
 		tickets[i] = shop.Ticket{
@@ -95,7 +96,7 @@ func (b *book) sound() {
 func edit(t *testing.T, dir, statement string) {
 	t.Helper()
 	db := rawDB(t, filepath.Join(dir, "ledger.db"))
-	defer db.Close()
+	defer closed(t, db)
 	result, err := db.ExecContext(t.Context(), statement)
 	if err != nil {
 		t.Fatal(err)
@@ -113,4 +114,11 @@ func rawDB(t *testing.T, path string) *sql.DB {
 		t.Fatal(err)
 	}
 	return db
+}
+
+func closed(t *testing.T, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
 }

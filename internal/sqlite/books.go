@@ -30,7 +30,7 @@ func OpenReadOnly(ctx context.Context, dir string) (*Books, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	books, err := openBooks(path, checkersMax, func() error { return nil })
+	books, err := openBooks(ctx, path, checkersMax, func() error { return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -44,10 +44,10 @@ func OpenReadOnly(ctx context.Context, dir string) (*Books, error) {
 	return books, nil
 }
 
-func openBooks(path string, size int, stopped func() error) (*Books, error) {
+func openBooks(ctx context.Context, path string, size int, stopped func() error) (*Books, error) {
 	b := &Books{free: make(chan *conn, size), size: size, stopped: stopped}
 	for i := range size {
-		c, err := dial(path, false, append(pragmas(), "query_only = 1")...)
+		c, err := dial(ctx, path, false, append(pragmas(), "query_only = 1")...)
 		if err != nil {
 			b.size = i
 			return nil, errors.Join(err, b.Close())
@@ -130,19 +130,12 @@ func rows[T any](ctx context.Context, c *conn, query string, read func(row) (T, 
 		}
 		defer cursor.close()
 		for {
-			r, more, err := cursor.next()
+			r, more, err := cursor.next(ctx)
+			value := none
 			if err == nil && more {
-				err = ctx.Err()
+				value, err = read(r)
 			}
-			if err != nil {
-				yield(none, err)
-				return
-			}
-			if !more {
-				return
-			}
-			value, err := read(r)
-			if !yield(value, err) || err != nil {
+			if (err == nil && !more) || !yield(value, err) || err != nil {
 				return
 			}
 		}
@@ -180,16 +173,14 @@ func (v *view) Claims(ctx context.Context) iter.Seq2[ledger.Claim, error] {
 	return func(yield func(ledger.Claim, error) bool) {
 		next, stop := iter.Pull2(v.charges(ctx))
 		defer stop()
-		charge, err, more := next()
-		for claim, fault := range rows(ctx, v.conn, "SELECT"+claimColumns+"FROM claims c ORDER BY c.row", v.names.claim) {
-			for ; fault == nil && err == nil && more && charge.claim <= claim.Row; charge, err, more = next() {
-				if charge.claim == claim.Row {
-					charge.Order = claim.Order.ID
-					claim.Charges = append(claim.Charges, charge.Charge)
-				}
+		all := chargeFeed{next: next}
+		all.move()
+		for claim, err := range rows(ctx, v.conn, "SELECT"+claimColumns+"FROM claims c ORDER BY c.row", v.names.claim) {
+			if err == nil {
+				claim.Charges, err = all.of(claim)
 			}
-			if fault = errors.Join(fault, err); fault != nil {
-				yield(ledger.Claim{}, fault)
+			if err != nil {
+				yield(ledger.Claim{}, err)
 				return
 			}
 			if !yield(*claim, nil) {
@@ -199,9 +190,30 @@ func (v *view) Claims(ctx context.Context) iter.Seq2[ledger.Claim, error] {
 	}
 }
 
+// chargeFeed hands out charges to claims, both in the order of claims' rows.
+type chargeFeed struct {
+	next func() (chargeRow, error, bool)
+	head chargeRow
+	err  error
+	more bool
+}
+
 type chargeRow struct {
 	ledger.Charge
 	claim int64
+}
+
+func (f *chargeFeed) move() { f.head, f.err, f.more = f.next() }
+
+func (f *chargeFeed) of(claim *ledger.Claim) ([]ledger.Charge, error) {
+	var charges []ledger.Charge
+	for ; f.err == nil && f.more && f.head.claim <= claim.Row; f.move() {
+		if f.head.claim == claim.Row {
+			f.head.Order = claim.Order.ID
+			charges = append(charges, f.head.Charge)
+		}
+	}
+	return charges, f.err
 }
 
 // charges walks every charge in the order of their claims' rows.

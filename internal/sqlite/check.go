@@ -71,20 +71,7 @@ func checkSums(ctx context.Context, c *conn) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	want := map[ledger.Account]int64{}
-	err = c.each(ctx, sumLines, func(r row) error {
-		sale, sku, err := names.names(r.int(0), r.int(1))
-		from := ledger.Account{Sale: sale, SKU: sku, Name: ledger.Name(r.int(2))} //nolint:gosec // written from a Name
-		to := ledger.Account{Sale: sale, SKU: sku, Name: ledger.Name(r.int(3))}   //nolint:gosec // written from a Name
-		for _, side := range []*ledger.Account{&from, &to} {
-			if side.Name == ledger.Granted {
-				side.Bucket = int(r.int(4))
-			}
-		}
-		want[from] -= r.int(5)
-		want[to] += r.int(5)
-		return err
-	})
+	want, err := addLines(ctx, c, names)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +93,25 @@ func checkSums(ctx context.Context, c *conn) (map[string]string, error) {
 		}
 	}
 	return broken, nil
+}
+
+// addLines returns what each account's lines add up to.
+func addLines(ctx context.Context, c *conn, names *catalogue) (map[ledger.Account]int64, error) {
+	sums := map[ledger.Account]int64{}
+	err := c.each(ctx, sumLines, func(r row) error {
+		sale, sku, err := names.names(r.int(0), r.int(1))
+		from := ledger.Account{Sale: sale, SKU: sku, Name: ledger.Name(r.int(2))} //nolint:gosec // written from a Name
+		to := ledger.Account{Sale: sale, SKU: sku, Name: ledger.Name(r.int(3))}   //nolint:gosec // written from a Name
+		for _, side := range []*ledger.Account{&from, &to} {
+			if side.Name == ledger.Granted {
+				side.Bucket = int(r.int(4))
+			}
+		}
+		sums[from] -= r.int(5)
+		sums[to] += r.int(5)
+		return err
+	})
+	return sums, err
 }
 
 func imbalance(account ledger.Account, units, sum int64) string {

@@ -46,7 +46,7 @@ type fault struct {
 func (f *fault) Error() string { return fmt.Sprintf("%s (%d)", f.text, f.code) }
 
 // dial opens the file and runs the pragmas.
-func dial(path string, write bool, pragmas ...string) (*conn, error) {
+func dial(ctx context.Context, path string, write bool, pragmas ...string) (*conn, error) {
 	c := &conn{tls: libc.NewTLS(), stmts: map[string]statement{}}
 	if err := c.grow(scratchSize); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func dial(path string, write bool, pragmas ...string) (*conn, error) {
 	}
 	sqlite3.Xsqlite3_extended_result_codes(c.tls, c.db, 1)
 	for _, pragma := range pragmas {
-		if err := c.exec(context.Background(), "PRAGMA "+pragma); err != nil {
+		if err := c.exec(ctx, "PRAGMA "+pragma); err != nil {
 			return nil, errors.Join(fmt.Errorf("open ledger: %w", err), c.close())
 		}
 	}
@@ -162,7 +162,7 @@ func (c *conn) bind(s statement, args []any) error {
 	}
 	at := outSize
 	for i, arg := range args {
-		n, rc := int32(i)+1, int32(sqlite3.SQLITE_MISUSE) //nolint:gosec // few parameters
+		n, rc := int32(i)+1, int32(sqlite3.SQLITE_MISUSE)
 		switch value := arg.(type) {
 		case int64:
 			rc = sqlite3.Xsqlite3_bind_int64(c.tls, s.handle, n, value)
@@ -308,7 +308,10 @@ func (c *conn) walk(query string) (*cursor, error) {
 }
 
 // next returns the next row, and false at the end.
-func (c *cursor) next() (row, bool, error) {
+func (c *cursor) next(ctx context.Context) (row, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return row{}, false, err
+	}
 	more, err := c.conn.step(c.stmt.handle)
 	return row{c.conn, c.stmt.handle}, more, err
 }

@@ -87,7 +87,7 @@ func rewire(t *testing.T, file string, flag int, to string) (undo func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer target.Close()
+	defer closed(t, target)
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Skip("needs /proc: ", err)
@@ -129,7 +129,7 @@ func rewire(t *testing.T, file string, flag int, to string) (undo func()) {
 func emptyLog(t *testing.T, dir string) {
 	t.Helper()
 	db := rawDB(t, filepath.Join(dir, "ledger.db"))
-	defer db.Close()
+	defer closed(t, db)
 	if _, err := db.ExecContext(t.Context(), "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func TestTheBooksCanBeReadBesideARunningNodeAndAfterIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer books.Close()
+		defer closed(t, books)
 		if broken, err := books.Check(t.Context()); err != nil || len(broken) != 0 {
 			t.Errorf("check: %v, %v", broken, err)
 		}

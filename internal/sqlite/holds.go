@@ -41,28 +41,33 @@ func (l *Ledger) Expire(ctx context.Context, ids []shop.ClaimID) ([]shop.Order, 
 	slices.SortFunc(ids, func(a, b shop.ClaimID) int { return bytes.Compare(a[:], b[:]) })
 	ids = slices.Compact(ids)
 	var expired []shop.Order
-	err := l.write(ctx, func(ctx context.Context, t *tx) error {
-		expired = nil
-		b, err := t.book(ctx)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := t.order(ctx, b, id); err != nil && !errors.Is(err, ledger.ErrNotFound) {
-				return err
-			}
-			order, ended, err := b.Expire(id)
-			if err != nil {
-				return err
-			}
-			if ended {
-				expired = append(expired, order)
-			}
-		}
-		return t.save(ctx, b)
+	err := l.write(ctx, func(ctx context.Context, t *tx) (err error) {
+		expired, err = t.expire(ctx, ids)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("expire %d orders: %w", len(ids), err)
 	}
 	return expired, nil
+}
+
+func (t *tx) expire(ctx context.Context, ids []shop.ClaimID) ([]shop.Order, error) {
+	b, err := t.book(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var expired []shop.Order
+	for _, id := range ids {
+		if err := t.order(ctx, b, id); err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			return nil, err
+		}
+		order, ended, err := b.Expire(id)
+		if err != nil {
+			return nil, err
+		}
+		if ended {
+			expired = append(expired, order)
+		}
+	}
+	return expired, t.save(ctx, b)
 }

@@ -88,7 +88,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	if l.desk, err = openWriter(ctx, path); err != nil {
 		return err
 	}
-	if l.Books, err = openBooks(path, readersMax, l.queue.err); err != nil {
+	if l.Books, err = openBooks(ctx, path, readersMax, l.queue.err); err != nil {
 		return err
 	}
 	names, err := loadCatalogue(ctx, l.desk.conn)

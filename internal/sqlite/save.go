@@ -70,6 +70,10 @@ func (t *tx) saveClaims(ctx context.Context, b *ledger.Book, changes *ledger.Cha
 			return fmt.Errorf("save order %s: %w", o.ID, err)
 		}
 	}
+	return t.saveCharges(ctx, b, changes)
+}
+
+func (t *tx) saveCharges(ctx context.Context, b *ledger.Book, changes *ledger.Changes) error {
 	for i := range changes.Charges {
 		if err := t.addCharge(ctx, b, &changes.Charges[i]); err != nil {
 			return err

@@ -31,7 +31,7 @@ type saleBooks struct {
 }
 
 func openWriter(ctx context.Context, path string) (*writer, error) {
-	c, err := dial(path, true, append(pragmas(), "synchronous = full", "wal_autocheckpoint = 0")...)
+	c, err := dial(ctx, path, true, append(pragmas(), "synchronous = full", "wal_autocheckpoint = 0")...)
 	if err != nil {
 		return nil, err
 	}

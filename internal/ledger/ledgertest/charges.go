@@ -61,8 +61,8 @@ func euros(id shop.ClaimID, reference, event string) ledger.Payment {
 
 func doubleCharge(b *bench) {
 	stocked(b, 5, 3)
-	other := b.pay(b.buy("bob", "k", shop.AwaitingPayment).ID, "r", shop.Paid).ID
-	id := b.pay(b.buy("ann", "k", shop.AwaitingPayment).ID, "r", shop.Paid).ID
+	other := b.pay(b.buy("bob", "k").ID, "r", shop.Paid).ID
+	id := b.pay(b.buy("ann", "k").ID, "r", shop.Paid).ID
 	order, err := b.Pay(b.ctx, ledger.Payment{Order: id, Reference: "second"})
 	b.wantNo(err, shop.WrongStatus)
 	if order.Status != shop.Paid || order.Reference != "r" {
@@ -77,7 +77,7 @@ func doubleCharge(b *bench) {
 
 func eventOnce(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	for _, reference := range []string{"r", "r", "spelled otherwise"} {
 		order, err := b.Pay(b.ctx, euros(id, reference, "evt-1"))
 		if err != nil || order.Status != shop.Paid {
@@ -89,7 +89,7 @@ func eventOnce(b *bench) {
 
 func foreignEvent(b *bench) {
 	stocked(b, 5, 3)
-	ann, bob := b.buy("ann", "k", shop.AwaitingPayment).ID, b.buy("bob", "k", shop.AwaitingPayment).ID
+	ann, bob := b.buy("ann", "k").ID, b.buy("bob", "k").ID
 	if _, err := b.Pay(b.ctx, euros(ann, "r", "evt-1")); err != nil {
 		b.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func foreignEvent(b *bench) {
 
 func wrongMoney(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	cheap, foreign := euros(id, "cheap", "evt-1"), euros(id, "foreign", "evt-2")
 	cheap.Amount--
 	foreign.Currency = "JPY"

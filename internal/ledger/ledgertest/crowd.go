@@ -89,7 +89,7 @@ func crowdEndsOrder(b *bench) {
 	stocked(b, 50, 50)
 	orders := make([]shop.ClaimID, crowdSize)
 	for i := range orders {
-		orders[i] = b.buy(fmt.Sprint("buyer", i), "k", shop.AwaitingPayment).ID
+		orders[i] = b.buy(fmt.Sprint("buyer", i), "k").ID
 	}
 	b.time.Pass(hold)
 	crowd(func(i int) {
@@ -99,7 +99,7 @@ func crowdEndsOrder(b *bench) {
 			case 0:
 				_, err = b.Pay(b.ctx, ledger.Payment{Order: id, Reference: "r"})
 			case 1:
-				_, err = b.Machine.Expire(b.ctx, []shop.ClaimID{id})
+				_, err = b.Expire(b.ctx, []shop.ClaimID{id})
 			case 2:
 				_, err = b.Cancel(b.ctx, ledger.Cancellation{Order: id, Restock: true})
 			default:

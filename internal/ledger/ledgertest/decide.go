@@ -166,7 +166,7 @@ func quotaHolds(b *bench) {
 	b.refused(b.ticket("ann", "4"), shop.LimitReached)
 	b.live("ann", 2)
 	b.cancel(ledger.Cancellation{Order: decisions[0].Order.ID, Buyer: "ann"}, shop.Cancelled)
-	b.buy("ann", "5", shop.AwaitingPayment)
+	b.buy("ann", "5")
 	b.live("ann", 2)
 }
 
@@ -183,13 +183,13 @@ func refusalFinal(b *bench) {
 	if stored := b.order(one.Claim, shop.Refused); stored.Amount != 3*price {
 		b.Errorf("amount %d, want %d", stored.Amount, 3*price)
 	}
-	b.buy("ann", "new", shop.AwaitingPayment)
+	b.buy("ann", "new")
 }
 
 func soldOutOrMissed(b *bench) {
 	stocked(b, 2, 2)
-	order := b.buy("ann", "k", shop.AwaitingPayment)
-	b.buy("bob", "k", shop.AwaitingPayment)
+	order := b.buy("ann", "k")
+	b.buy("bob", "k")
 	b.refused(b.ticket("cy", "k"), shop.Missed) // two are held and may come back
 	b.pay(order.ID, "r", shop.Paid)
 	two := b.ticket("dan", "k")
@@ -200,7 +200,7 @@ func soldOutOrMissed(b *bench) {
 	}
 	b.refused(b.ticket("eve", "k"), shop.Missed)
 	b.expireAll()
-	b.buy("eve", "new", shop.AwaitingPayment)
+	b.buy("eve", "new")
 }
 
 // expireAll ends every hold.
@@ -285,7 +285,10 @@ func decidedListed(b *bench) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		b.Errorf("(-want +got)\n%s", diff)
 	}
-	for range b.Decided(b.ctx) { // a reader may stop early
+	for _, err := range b.Decided(b.ctx) { // a reader may stop early
+		if err != nil {
+			b.Error(err)
+		}
 		break
 	}
 	b.order(refused.Claim, shop.Refused)
@@ -293,11 +296,11 @@ func decidedListed(b *bench) {
 
 func survivesReopen(b *bench) {
 	stocked(b, 5, 3)
-	order := b.buy("ann", "k", shop.AwaitingPayment)
+	order := b.buy("ann", "k")
 	refused := b.ticket("bob", "k")
 	refused.Quantity = 3
 	b.decide(refused)
-	b.pay(b.buy("cy", "k", shop.AwaitingPayment).ID, "r", shop.Paid)
+	b.pay(b.buy("cy", "k").ID, "r", shop.Paid)
 	stand, now := b.stand(), b.Clock().Now()
 	b.time.Jump(-time.Hour)
 	b.reopen()
@@ -311,5 +314,5 @@ func survivesReopen(b *bench) {
 		b.Errorf("the order changed:\n%s", diff)
 	}
 	b.refused(refused, shop.LimitReached)
-	b.buy("dan", "k", shop.AwaitingPayment)
+	b.buy("dan", "k")
 }

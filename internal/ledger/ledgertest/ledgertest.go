@@ -197,7 +197,7 @@ func (b *bench) ticket(buyer, key string) shop.Ticket {
 	b.seq++
 	return shop.Ticket{
 		Claim: claimOf(b.bucket.Sale, buyer, key), Bucket: b.bucket, Epoch: b.epoch, Seq: b.seq,
-		Nonce: 1<<63 + uint64(b.seq), KeyPrint: 1<<63 + 7, //nolint:gosec // bits
+		Nonce: 1<<63 + uint64(b.seq), KeyPrint: 1<<63 + 7,
 		Buyer: buyer, SKU: small, Quantity: 1, At: b.time.Wall(),
 	}
 }
@@ -211,10 +211,10 @@ func (b *bench) decide(tickets ...shop.Ticket) []ledger.Decision {
 	return decisions
 }
 
-// buy decides one new ticket and wants the status.
-func (b *bench) buy(buyer, key string, want shop.Status) shop.Order {
+// buy decides one new ticket and wants it won.
+func (b *bench) buy(buyer, key string) shop.Order {
 	b.Helper()
-	return b.buyTicket(b.ticket(buyer, key), want)
+	return b.buyTicket(b.ticket(buyer, key), shop.AwaitingPayment)
 }
 
 func (b *bench) buyTicket(ticket shop.Ticket, want shop.Status) shop.Order {

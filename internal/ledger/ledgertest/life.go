@@ -32,7 +32,7 @@ func lifeCases() []suiteCase {
 
 func paidOnce(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	first := b.pay(id, "r", shop.Paid)
 	if first.Reference != "r" || !first.PayBy.IsZero() || first.AsOf != b.stand().AsOf {
 		b.Errorf("paid as %+v", first)
@@ -48,7 +48,7 @@ func paidOnce(b *bench) {
 
 func expires(b *bench) {
 	stocked(b, 1, 1)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	b.expire(id)
 	order := b.order(id, shop.Expired)
 	if !order.PayBy.IsZero() || order.AsOf != b.stand().AsOf {
@@ -56,12 +56,12 @@ func expires(b *bench) {
 	}
 	b.want(small, ledger.Balance{Total: 1, Pool: 1})
 	b.live("ann", 0)
-	b.buy("bob", "k", shop.AwaitingPayment)
+	b.buy("bob", "k")
 }
 
 func payThenExpire(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	b.time.Pass(hold)
 	b.pay(id, "r", shop.Paid) // late, but nobody expired it
 	if orders, err := b.Expire(b.ctx, []shop.ClaimID{id}); err != nil || len(orders) != 0 {
@@ -72,7 +72,7 @@ func payThenExpire(b *bench) {
 
 func expireIdle(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	ids := []shop.ClaimID{id, id, claimOf("suite", "nobody", "k")}
 	b.time.Pass(hold - time.Millisecond)
 	if orders, err := b.Expire(b.ctx, ids); err != nil || len(orders) != 0 {
@@ -95,7 +95,7 @@ func expireIdle(b *bench) {
 
 func lateRetake(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	b.expire(id)
 	b.pay(id, "r", shop.Paid)
 	b.pay(id, "r", shop.Paid)
@@ -105,15 +105,16 @@ func lateRetake(b *bench) {
 
 func lateNoUnit(b *bench) {
 	stocked(b, 1, 1)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	b.expire(id)
-	b.buy("bob", "k", shop.AwaitingPayment)
+	b.buy("bob", "k")
 	order := b.pay(id, "r", shop.RefundDue)
 	if order.Reference != "r" {
 		b.Errorf("reference %q, want that of the payment", order.Reference)
 	}
 	b.pay(id, "r", shop.RefundDue)
 	b.live("ann", 0)
+	b.live("bob", 1)
 }
 
 func lateNoQuota(b *bench) {
@@ -122,14 +123,14 @@ func lateNoQuota(b *bench) {
 	two.Quantity = 2
 	b.buyTicket(two, shop.AwaitingPayment)
 	b.expire(two.Claim)
-	b.buy("ann", "other", shop.AwaitingPayment)
+	b.buy("ann", "other")
 	b.pay(two.Claim, "r", shop.RefundDue)
 	b.live("ann", 1)
 }
 
 func lateAfterCancel(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	b.cancel(ledger.Cancellation{Order: id, Buyer: "ann"}, shop.Cancelled)
 	b.pay(id, "r", shop.RefundDue)
 	b.want(small, ledger.Balance{Total: 5, Pool: 3, Granted: 2})
@@ -137,7 +138,7 @@ func lateAfterCancel(b *bench) {
 
 func buyerCancels(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	for range 2 {
 		b.cancel(ledger.Cancellation{Order: id, Buyer: "ann"}, shop.Cancelled)
 	}
@@ -159,7 +160,7 @@ func buyerCancelsPaid(b *bench) {
 	}
 	b.want(gift, ledger.Balance{Total: 5, Pool: 3, Granted: 2})
 	b.live("ann", 0)
-	paid := b.pay(b.buy("bob", "k", shop.AwaitingPayment).ID, "r", shop.Paid)
+	paid := b.pay(b.buy("bob", "k").ID, "r", shop.Paid)
 	_, err := b.Cancel(b.ctx, ledger.Cancellation{Order: paid.ID, Buyer: "bob"})
 	b.wantNo(err, shop.WrongStatus)
 	refused := b.ticket("cy", "k")
@@ -171,7 +172,7 @@ func buyerCancelsPaid(b *bench) {
 
 func strangerCancels(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	_, err := b.Cancel(b.ctx, ledger.Cancellation{Order: id, Buyer: "bob"})
 	b.wantErr(err, ledger.ErrNotFound)
 	_, err = b.Cancel(b.ctx, ledger.Cancellation{Order: claimOf("suite", "nobody", "k")})
@@ -181,7 +182,7 @@ func strangerCancels(b *bench) {
 
 func calledOffRestocked(b *bench) {
 	stocked(b, 5, 3)
-	id := b.pay(b.buy("ann", "k", shop.AwaitingPayment).ID, "r", shop.Paid).ID
+	id := b.pay(b.buy("ann", "k").ID, "r", shop.Paid).ID
 	for range 2 {
 		b.cancel(ledger.Cancellation{Order: id, Reason: "broken", Restock: true}, shop.RefundDue)
 	}
@@ -190,7 +191,7 @@ func calledOffRestocked(b *bench) {
 	if dues := b.charges(id); len(dues) != 1 || !dues[0].Due {
 		b.Errorf("charges %+v, want one that is due", dues)
 	}
-	held := b.buy("bob", "k", shop.AwaitingPayment).ID
+	held := b.buy("bob", "k").ID
 	b.cancel(ledger.Cancellation{Order: held, Reason: "fraud"}, shop.Cancelled)
 	if got := b.order(held, shop.Cancelled).Reference; got != "fraud" {
 		b.Errorf("reference %q, want the operator's reason", got)
@@ -199,7 +200,7 @@ func calledOffRestocked(b *bench) {
 
 func calledOffWithdrawn(b *bench) {
 	stocked(b, 5, 3)
-	id := b.pay(b.buy("ann", "k", shop.AwaitingPayment).ID, "r", shop.Paid).ID
+	id := b.pay(b.buy("ann", "k").ID, "r", shop.Paid).ID
 	b.cancel(ledger.Cancellation{Order: id, Reason: "broken"}, shop.RefundDue)
 	b.want(small, ledger.Balance{Total: 5, Pool: 2, Granted: 2, Withdrawn: 1})
 	b.live("ann", 0)
@@ -211,7 +212,7 @@ func calledOffWithdrawn(b *bench) {
 
 func refundOnce(b *bench) {
 	stocked(b, 5, 3)
-	id := b.pay(b.buy("ann", "k", shop.AwaitingPayment).ID, "r", shop.Paid).ID
+	id := b.pay(b.buy("ann", "k").ID, "r", shop.Paid).ID
 	_, err := b.Refund(b.ctx, id, "back")
 	b.wantNo(err, shop.WrongStatus)
 	b.cancel(ledger.Cancellation{Order: id, Restock: true}, shop.RefundDue)
@@ -231,7 +232,7 @@ func dueInOrder(b *bench) {
 	stocked(b, 9, 9)
 	var want []shop.ClaimID
 	for _, buyer := range []string{"zoe", "ann", "max"} {
-		want = append(want, b.buy(buyer, "k", shop.AwaitingPayment).ID)
+		want = append(want, b.buy(buyer, "k").ID)
 		b.time.Pass(time.Second)
 	}
 	b.time.Pass(hold)
@@ -243,7 +244,7 @@ func dueInOrder(b *bench) {
 
 func clockJumps(b *bench) {
 	stocked(b, 5, 3)
-	id := b.buy("ann", "k", shop.AwaitingPayment).ID
+	id := b.buy("ann", "k").ID
 	b.time.Jump(time.Hour)
 	if due, err := b.Due(b.ctx, 10); err != nil || len(due) != 0 {
 		b.Errorf("%d holds ended by a jump forward, %v", len(due), err)

@@ -47,7 +47,7 @@ func listedByPage(b *bench) {
 	}
 	var want []shop.ClaimID
 	for i := range 10 {
-		want = append(want, b.buy(fmt.Sprint("buyer", i), "k", shop.AwaitingPayment).ID)
+		want = append(want, b.buy(fmt.Sprint("buyer", i), "k").ID)
 		elsewhere := b.ticket("ann", fmt.Sprint(i))
 		elsewhere.Bucket.Sale, elsewhere.Claim = "other", claimOf("other", "ann", fmt.Sprint(i))
 		b.decide(elsewhere)
@@ -64,7 +64,7 @@ func listedByStatus(b *bench) {
 	stocked(b, 50, 50)
 	var want []shop.ClaimID
 	for i := range 9 {
-		id := b.buy(fmt.Sprint("buyer", i), "k", shop.AwaitingPayment).ID
+		id := b.buy(fmt.Sprint("buyer", i), "k").ID
 		if i%2 == 0 {
 			want = append(want, b.pay(id, "r", shop.Paid).ID)
 		}
@@ -94,7 +94,7 @@ func standingInOrder(b *bench) {
 		b.decide(b.ticket("bob", key))
 	}
 	b.cancel(ledger.Cancellation{Order: want[0], Buyer: "ann"}, shop.Cancelled)
-	want = append(want, b.buy("ann", "4", shop.AwaitingPayment).ID)
+	want = append(want, b.buy("ann", "4").ID)
 	b.reopen()
 	var got []shop.ClaimID
 	for _, order := range b.live("ann", 2).Orders {

@@ -65,8 +65,8 @@ func (b *bench) broken(sale shop.Sale, reasons int) {
 
 func stockGivenOut(b *bench) {
 	stocked(b, 5, 3)
-	b.buy("ann", "k", shop.AwaitingPayment)
-	b.pay(b.buy("bob", "k", shop.AwaitingPayment).ID, "r", shop.Paid)
+	b.buy("ann", "k")
+	b.pay(b.buy("bob", "k").ID, "r", shop.Paid)
 	lower := document("suite", 5)
 	lower.Items[0].Stock = 1
 	b.broken(lower, 1)

@@ -139,7 +139,7 @@ func reclaimGap(b *bench) {
 
 func bumpReturns(b *bench) {
 	stocked(b, 5, 3)
-	b.buy("ann", "k", shop.AwaitingPayment)
+	b.buy("ann", "k")
 	b.reclaim(1, 1)
 	b.bump(b.epoch)
 	b.want(small, ledger.Balance{Total: 5, Pool: 4, Held: 1})

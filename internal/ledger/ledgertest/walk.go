@@ -200,7 +200,7 @@ func (w *walk) stepRefund(rt *rapid.T) {
 
 func (w *walk) stepExpire(*rapid.T) {
 	w.model.now = w.Clock().Now()
-	ended, err := w.Machine.Expire(w.ctx, w.model.ids)
+	ended, err := w.Expire(w.ctx, w.model.ids)
 	if err != nil {
 		w.Fatalf("expire: %v", err)
 	}
