@@ -147,6 +147,9 @@ func (d *Door) personal(rc *fasthttp.RequestCtx, status int, body []byte) {
 
 // admit asks for the address's limit; false: it has answered.
 func (d *Door) admit(rc *fasthttp.RequestCtx) bool {
+	if c, ok := rc.Conn().(*conn); ok && c.admitted {
+		return true // asked already, before the request was parsed
+	}
 	client := peerOf(rc)
 	if forwarded := rc.Request.Header.Peek("X-Forwarded-For"); forwarded != nil {
 		client = d.Gate.Client(client, rc.Request.Header.PeekAll("X-Forwarded-For"))

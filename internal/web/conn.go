@@ -39,6 +39,7 @@ type conn struct {
 
 	frame     framer
 	fault     fault
+	admitted  bool      // the request under way has paid its address's limit
 	known     bool      // whether the server was given a first request
 	readBy    time.Time // the deadlines that are armed
 	writeBy   time.Time
@@ -95,7 +96,7 @@ func (c *conn) read(p []byte, wasIdle bool) (int, error) {
 func (c *conn) answer(p []byte) (int, error) {
 	room := c.hall.room.Get().(*[]byte)
 	defer c.hall.room.Put(room)
-	took, answers := c.hall.quick(&c.frame, p, (*room)[:0])
+	took, answers := c.hall.quick(c, p, (*room)[:0])
 	*room = answers
 	if took == 0 {
 		return 0, nil

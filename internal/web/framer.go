@@ -28,7 +28,9 @@ type framer struct {
 // glimpse is what the framer noticed of a request. It points into what was
 // read, and is good only for a request that came in one piece.
 type glimpse struct {
-	host, key []byte
+	host, key, authorization []byte
+
+	forwarded bool // it names those it was forwarded for
 	special   bool // there is more to it than a quick answer heeds
 }
 
@@ -172,14 +174,10 @@ func (f *framer) field(line []byte) fault {
 	case len("Host"):
 		return f.only(name, "host", fieldHost, value)
 	case len("Origin"):
-		if equalFold(name, "expect") {
-			f.seen.special = true
-		}
+		f.notice(name, value) // Expect is as long
 		return f.only(name, "origin", fieldOrigin, value)
 	case len("Connection"):
-		if equalFold(name, "connection") && !keepsAlive(trim(value)) {
-			f.seen.special = true
-		}
+		f.notice(name, value)
 	case len("Content-Type"):
 		return f.only(name, "content-type", fieldType, value)
 	case len("Authorization"):
@@ -189,6 +187,7 @@ func (f *framer) field(line []byte) fault {
 			return f.length(value)
 		}
 	case len("Idempotency-Key"):
+		f.notice(name, value) // X-Forwarded-For is as long
 		return f.only(name, "idempotency-key", fieldKey, value)
 	case len("Transfer-Encoding"):
 		if equalFold(name, "transfer-encoding") {
@@ -196,6 +195,18 @@ func (f *framer) field(line []byte) fault {
 		}
 	}
 	return sound
+}
+
+// notice remembers what keeps a request from a quick answer.
+func (f *framer) notice(name, value []byte) {
+	switch len(name) {
+	case len("Expect"):
+		f.seen.special = f.seen.special || equalFold(name, "expect")
+	case len("Connection"):
+		f.seen.special = f.seen.special || equalFold(name, "connection") && !keepsAlive(trim(value))
+	case len("X-Forwarded-For"):
+		f.seen.forwarded = f.seen.forwarded || equalFold(name, "x-forwarded-for")
+	}
 }
 
 // only notes a field that must not come twice: of two, a proxy may have
@@ -211,6 +222,8 @@ func (f *framer) only(name []byte, want string, field fields, value []byte) faul
 	switch field {
 	case fieldHost:
 		f.seen.host = trim(value)
+	case fieldAuthorization:
+		f.seen.authorization = trim(value)
 	case fieldKey:
 		f.seen.key = trim(value)
 		if len(f.seen.key) == 0 {

@@ -26,7 +26,7 @@ type hall struct {
 	trusts     func(netip.Addr) bool // proxies bring many buyers over few addresses
 	max        int
 	perAddress int
-	quick      func(f *framer, p, into []byte) (int, []byte)
+	quick      func(c *conn, p, into []byte) (int, []byte)
 	room       *sync.Pool
 	full       []byte // the answers to those who find no place
 	crowded    []byte

@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -49,7 +52,7 @@ func TestAQuickAnswerIsTheSameAsAnyOther(t *testing.T) {
 			times := regexp.MustCompile(`Date: [^\r]*|"server_time":"[^"]*"`)
 			for _, begin := range []string{
 				"POST /api/v1/sales/gone/orders", "POST /api/v1/sales/later/orders", "POST /api/v1/sales/over/orders", "POST /api/v1/sales/paused/orders",
-				"POST /api/v1/sales/none/orders", "POST /api/v1/sales/retro-85/orders", "GET /s/retro-85/state.json", "GET /s/gone/state.json", "GET /s/none/state.json",
+				"POST /api/v1/sales/none/orders", "POST /api/v1/sales/guests/orders", "POST /api/v1/sales/retro-85/orders", "GET /s/retro-85/state.json", "GET /s/gone/state.json", "GET /s/none/state.json",
 			} {
 				request := begin + " HTTP/1.1\r\nHost: x\r\nIdempotency-Key: new\r\nOrigin: https://shop.example\r\n%sContent-Length: 2\r\n\r\n{}"
 				got := h.spoken(fmt.Sprintf(request, ""), fmt.Sprintf(request, "Connection: keep-alive\r\n"), fmt.Sprintf(request, "Connection: TE\r\n"))
@@ -61,6 +64,48 @@ func TestAQuickAnswerIsTheSameAsAnyOther(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A limit is asked once for each request, on whichever way it is answered.
+func TestAQuickRefusalSpendsNoMoreThanAnyOther(t *testing.T) {
+	for name, field := range map[string]string{"quick": "", "slow": "Connection: TE\r\n"} {
+		h := build(t).publish(sneakers()).walk().work()
+		h.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 4}, 64)
+		h.open()
+		body := `{"sku":"eu-42","quantity":1}`
+		request := func(token string) string {
+			return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\n%sAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+				toRetro, field, token, len(body), body)
+		}
+		var got []string
+		for _, answer := range h.spoken(request("bad"), request(h.token("ann")), request(h.token("ann")), request("bad"), request("bad"), request(h.token("ann"))) {
+			got = append(got, answer[len("HTTP/1.1 "):][:3])
+		}
+		if want := []string{"401", "201", "201", "401", "429", "429"}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+		for reason, count := range h.door.Gate.Counts.All() {
+			if reason == gate.BadToken && count != 2 || reason == gate.AddressLimit && count != 2 {
+				t.Errorf("%s: %s was counted %d times, want 2", name, reason, count)
+			}
+		}
+	}
+}
+
+// Behind a trusted proxy the client is whom it names.
+func TestAQuickRefusalKnowsProxies(t *testing.T) {
+	h := build(t).publish(sneakers()).walk().work()
+	prefixes, err := gate.ParsePrefixes("127.0.0.0/8")
+	must(t, err)
+	h.door.Gate.Proxies = gate.NewProxies(prefixes)
+	h.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 1}, 64)
+	h.open()
+	request := "POST " + toRetro + " HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.%d\r\n\r\n"
+	for i, answer := range h.spoken(fmt.Sprintf(request, 1), fmt.Sprintf(request, 2), fmt.Sprintf(request, 1)) {
+		if want := []string{"401", "401", "429"}[i]; !strings.HasPrefix(answer, "HTTP/1.1 "+want) {
+			t.Errorf("request %d: got %s, want %s", i, answer, want)
+		}
 	}
 }
 
@@ -144,13 +189,14 @@ func TestAQuickAnswerCostsNoMemory(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	for name, s := range hot(t) {
-		if name != "sold out" && name != "state" {
+		if name != "sold out" && name != "state" && name != "bad token" && name != "address limit" {
 			continue
 		}
+		s.read(t) // spends the limit, opens the windows
 		room := make([]byte, 0, 4096)
-		var f framer
+		c := &conn{peer: netip.MustParseAddr("192.0.2.1")}
 		n := testing.AllocsPerRun(1000, func() {
-			if took, _ := s.door.quick(&f, []byte(s.request)[:len(s.request):len(s.request)], room); took != len(s.request) {
+			if took, _ := s.door.quick(c, []byte(s.request)[:len(s.request):len(s.request)], room); took != len(s.request) {
 				t.Fatalf("%s: %d of %d bytes were answered", name, took, len(s.request))
 			}
 		})

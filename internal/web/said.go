@@ -105,13 +105,17 @@ func noStore(rc *fasthttp.RequestCtx) {
 	rc.Response.Header.Set("X-Content-Type-Options", "nosniff")
 }
 
-// retryAfter tells to wait so long at least, in whole seconds, and spreads the
-// crowd over half as long again, so that it does not come back as one.
+// retryAfter tells to wait so long at least.
 func (d *Door) retryAfter(rc *fasthttp.RequestCtx, wait time.Duration) {
-	seconds := max(1, int64((wait+time.Second-1)/time.Second))
-	seconds += d.Jitter(seconds/2 + 2)
 	var digits [20]byte
-	rc.Response.Header.SetBytesV("Retry-After", strconv.AppendInt(digits[:0], seconds, 10))
+	rc.Response.Header.SetBytesV("Retry-After", strconv.AppendInt(digits[:0], d.jittered(wait), 10))
+}
+
+// jittered returns the wait in whole seconds, and up to half as long again, so
+// that a crowd does not come back as one.
+func (d *Door) jittered(wait time.Duration) int64 {
+	seconds := max(1, int64((wait+time.Second-1)/time.Second))
+	return seconds + d.Jitter(seconds/2+2)
 }
 
 // logFault logs a fault, one a second: a ledger that is gone must not fill the

@@ -72,6 +72,7 @@ func (d *Door) prepare() {
 	d.answers.New = func() any { return new([]byte) }
 	d.places = placesOf()
 	d.said = d.writeAll()
+	d.origins = d.writeOrigins()
 	d.showcase.windows.Store(&map[string]*window{})
 }
 
@@ -80,7 +81,7 @@ func (d *Door) prepare() {
 func (d *Door) server(work context.Context) *fasthttp.Server {
 	d.mounted = d.mount(work)
 	return &fasthttp.Server{
-		Handler:                      func(rc *fasthttp.RequestCtx) { d.handle(work, rc) },
+		Handler:                      func(rc *fasthttp.RequestCtx) { d.handle(work, rc); forget(rc) },
 		ErrorHandler:                 d.fault,
 		Concurrency:                  d.Options.ConnsMax + 1, // the hall counts
 		ReadBufferSize:               headMax,
@@ -91,6 +92,13 @@ func (d *Door) server(work context.Context) *fasthttp.Server {
 		SecureErrorLogMessage:        true,
 		CloseOnShutdown:              true,
 		Logger:                       silence{}, // what strangers send fills no log; Counts has it
+	}
+}
+
+// forget ends what the connection remembered for one request.
+func forget(rc *fasthttp.RequestCtx) {
+	if c, ok := rc.Conn().(*conn); ok {
+		c.admitted = false
 	}
 }
 
