@@ -3,6 +3,7 @@ package fulfil
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	// sweepMax bounds one look at one bucket; the oldest come first, so the
 	// next look finds the rest.
 	sweepMax = 4096
+	// recallEvery is how many sweeps what could not be decided is left alone.
+	recallEvery = 10
 )
 
 // Sweeper re-reads the stock's undecided tickets, those of earlier epochs
@@ -29,6 +32,7 @@ type Sweeper struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 
+	sweeps int
 	oldest atomic.Int64 // unix nanoseconds of the oldest undecided ticket; 0: none
 }
 
@@ -57,9 +61,13 @@ func (s *Sweeper) Oldest() time.Time {
 
 // sweep looks at every bucket once.
 func (s *Sweeper) sweep(ctx context.Context) {
+	if s.sweeps++; s.sweeps%recallEvery == 0 {
+		s.Worker.recall()
+	}
 	var oldest time.Time
 	for _, bucket := range s.Buckets() {
-		tickets, err := s.Stock.Undecided(ctx, bucket, sweepMax)
+		// What cannot be decided is the oldest: it must not hide the others.
+		tickets, err := s.Stock.Undecided(ctx, bucket, sweepMax+s.Worker.Aside())
 		if err != nil {
 			s.Log.Warn("read undecided tickets", "bucket", bucket.String(), "error", err)
 			continue
@@ -67,7 +75,7 @@ func (s *Sweeper) sweep(ctx context.Context) {
 		if len(tickets) > 0 && (oldest.IsZero() || tickets[0].At.Before(oldest)) {
 			oldest = tickets[0].At
 		}
-		s.fulfil(ctx, overdue(tickets, s.Now().Add(-sweepAfter)))
+		s.fulfil(ctx, s.hopeful(overdue(tickets, s.Now().Add(-sweepAfter))))
 	}
 	if oldest.IsZero() {
 		s.oldest.Store(0)
@@ -80,11 +88,19 @@ func (s *Sweeper) fulfil(ctx context.Context, tickets []shop.Ticket) {
 	for len(tickets) > 0 {
 		batch := tickets[:min(batchMax, len(tickets))]
 		tickets = tickets[len(batch):]
-		if !s.Worker.fulfil(ctx, batch) {
+		if !s.Worker.fulfil(ctx, batch, 1) { // the next sweep tries again
 			return
 		}
-		s.Log.Warn("decided tickets that the queue had not brought", "tickets", len(batch))
+		s.Log.Warn("saw to tickets that the queue had not brought", "tickets", len(batch))
 	}
+}
+
+// hopeful leaves out what could not be decided lately.
+func (s *Sweeper) hopeful(tickets []shop.Ticket) []shop.Ticket {
+	if s.Worker.Aside() == 0 {
+		return tickets
+	}
+	return slices.DeleteFunc(tickets, func(ticket shop.Ticket) bool { return s.Worker.isAside(ticket.Claim) })
 }
 
 // overdue returns the leading tickets, oldest first, that were written before

@@ -4,8 +4,8 @@ package fulfil
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/crash"
@@ -39,6 +39,11 @@ type Worker struct {
 	// the decisions are on disk.
 	Decided func([]ledger.Decision)
 	Log     *slog.Logger
+
+	mu        sync.Mutex
+	stuck     int                   // batches that wait for the ledger
+	suspended bool                  // the board is, by this worker
+	aside     map[shop.ClaimID]bool // tickets that cannot be decided
 }
 
 // Run decides whatever the queue brings until ctx ends.
@@ -57,7 +62,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		for i := range deliveries {
 			tickets = append(tickets, deliveries[i].Ticket)
 		}
-		if !w.fulfil(ctx, tickets) {
+		if !w.fulfil(ctx, tickets, patience) {
 			continue // not decided: the stock keeps the tickets, the sweeper comes back to them
 		}
 		w.ack(ctx, deliveries)
@@ -74,9 +79,10 @@ func (w *Worker) stumble(ctx context.Context, err error) {
 }
 
 // fulfil decides tickets, tells their buyers and settles with the stock. It
-// reports false where ctx ended before they were decided.
-func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket) bool {
-	decisions, ok := w.decide(ctx, tickets)
+// reports false where ctx ended before they were decided. What it had to put
+// aside it reports as done: only the sweeper comes back to that.
+func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket, patience int) bool {
+	decisions, ok := w.decide(ctx, tickets, patience)
 	if !ok {
 		return false
 	}
@@ -85,44 +91,6 @@ func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket) bool {
 	w.settle(ctx, decisions)
 	crash.At(crash.AfterSettle)
 	return true
-}
-
-// decide asks the ledger until it answers. A ledger without room stops the
-// selling; it goes on by itself when there is room again.
-func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decision, bool) {
-	wait := retryMin
-	suspended := false
-	for {
-		decisions, err := w.Ledger.Decide(ctx, tickets)
-		if err == nil {
-			if suspended {
-				w.Board.Resume()
-				w.Log.Info("the ledger writes again; selling goes on")
-			}
-			return decisions, true
-		}
-		if ctx.Err() != nil {
-			return nil, false
-		}
-		if !suspended {
-			suspended = true
-			w.Board.Suspend(suspension(err))
-			w.Log.Error("the ledger cannot write; selling stops until it can", "tickets", len(tickets), "error", err)
-		}
-		pause(ctx, wait)
-		wait = min(2*wait, retryMax)
-	}
-}
-
-func suspension(err error) shop.Refusal {
-	no := shop.Refusal{
-		Code: shop.Unavailable, RetryAfter: retryMax,
-		Detail: "The shop cannot take orders at the moment; ask again with the same Idempotency-Key.",
-	}
-	if errors.Is(err, ledger.ErrFull) {
-		no.Detail = "The shop has no room to write orders at the moment; ask again with the same Idempotency-Key."
-	}
-	return no
 }
 
 // settle tells the stock what became of the tickets, bucket by bucket. What

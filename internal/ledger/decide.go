@@ -17,11 +17,11 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	}
 	shelf, known := b.sales[ticket.Bucket.Sale]
 	if !known {
-		return Decision{}, fmt.Errorf("ledger: ticket %s for unknown sale %q", ticket.Claim, ticket.Bucket.Sale)
+		return Decision{}, fmt.Errorf("%w: %s is for the unknown sale %q", ErrUnsound, ticket.Claim, ticket.Bucket.Sale)
 	}
 	item, known := shelf.Items[ticket.SKU]
-	if !known || ticket.Quantity < 1 {
-		return Decision{}, fmt.Errorf("ledger: ticket %s for %d of unknown SKU %q", ticket.Claim, ticket.Quantity, ticket.SKU)
+	if !known || ticket.Quantity < 1 || ticket.Quantity > shop.LimitMax { // past it the amount could not be told
+		return Decision{}, fmt.Errorf("%w: %s is for %d of %q", ErrUnsound, ticket.Claim, ticket.Quantity, ticket.SKU)
 	}
 	current, err := b.fence(&ticket)
 	if err != nil {

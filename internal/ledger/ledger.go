@@ -21,6 +21,7 @@ var (
 	ErrFull     = errors.New("ledger: no room on its disk; nothing was written")
 	ErrEpoch    = errors.New("ledger: the bucket has moved to another epoch")
 	ErrShort    = errors.New("ledger: the pool holds fewer units than asked")
+	ErrUnsound  = errors.New("ledger: a ticket that nobody can decide")
 )
 
 // Claims is what checkout and fulfilment ask of the ledger.
@@ -28,7 +29,8 @@ type Claims interface {
 	// Decide gives every ticket its verdict, in one transaction, and returns
 	// one decision per ticket in the order given. When it returns without an
 	// error all of them are on disk. A ticket may be decided any number of
-	// times: its claim keeps its first answer.
+	// times: its claim keeps its first answer. Where a ticket is of no sale or
+	// SKU in the books, ErrUnsound or ErrNotFound says so, and none is decided.
 	Decide(ctx context.Context, tickets []shop.Ticket) ([]Decision, error)
 
 	// Order returns the order as it now is, or ErrNotFound.

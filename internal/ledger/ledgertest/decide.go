@@ -49,12 +49,12 @@ func otherTicketReturned(b *bench) {
 	stocked(b, 5, 3)
 	first := b.decide(b.ticket("ann", "k"))[0]
 	for name, change := range map[string]func(*shop.Ticket){
-		"seq": func(*shop.Ticket) {}, "nonce": func(t *shop.Ticket) { t.Seq, t.Nonce = 1, 99 },
-		"epoch": func(t *shop.Ticket) { t.Seq, t.Epoch = 1, 9 }, "sku": func(t *shop.Ticket) { t.SKU = large },
-		"quantity": func(t *shop.Ticket) { t.Quantity = 2 },
-		"bucket":   func(t *shop.Ticket) { t.Bucket.Number = 1 },
+		"seq": func(t *shop.Ticket) { t.Seq++ }, "nonce": func(t *shop.Ticket) { t.Nonce++ },
+		"epoch": func(t *shop.Ticket) { t.Epoch++ }, "sku": func(t *shop.Ticket) { t.SKU = large },
+		"quantity": func(t *shop.Ticket) { t.Quantity = 2 }, "bucket": func(t *shop.Ticket) { t.Bucket.Number = 1 },
+		"buyer": func(t *shop.Ticket) { t.Buyer = "bob" },
 	} {
-		other := b.ticket("ann", "k")
+		other := first.Ticket
 		change(&other)
 		got := b.decide(other)[0]
 		if got.Verdict != shop.Returned {
