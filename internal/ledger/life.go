@@ -32,7 +32,10 @@ func (b *Book) Pay(payment Payment) (shop.Order, error) {
 	case shop.Expired, shop.Cancelled:
 		return b.payLate(claim, payment)
 	case shop.Paid, shop.RefundDue, shop.Refunded:
-		b.charge(claim, payment, order.Amount > 0 || payment.Amount > 0)
+		if order.Amount == 0 && payment.Amount == 0 { // no money came, and none was asked
+			return *order, wrongStatus(order.Status, "paid")
+		}
+		b.charge(claim, payment, true)
 		return *order, shop.Refusal{
 			Code:   shop.WrongStatus,
 			Detail: fmt.Sprintf("The order is %s by payment %q already; payment %q is noted as due for refund.", order.Status, order.Reference, payment.Reference),

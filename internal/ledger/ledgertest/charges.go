@@ -12,6 +12,7 @@ func chargeCases() []suiteCase {
 		{"another order's event pays nothing", foreignEvent},
 		{"money of another amount or currency pays nothing", wrongMoney},
 		{"money for a refused order is due for refund", refusedCharged},
+		{"no money for a free order is no charge", freeReported},
 	}
 }
 
@@ -126,4 +127,20 @@ func refusedCharged(b *bench) {
 	b.wantNo(err, shop.WrongStatus)
 	b.order(ticket.Claim, shop.Refused)
 	b.charged(ticket.Claim, "r!")
+}
+
+func freeReported(b *bench) {
+	stocked(b, 5, 3)
+	ticket := b.ticket("ann", "k")
+	ticket.SKU = gift
+	id := b.buyTicket(ticket, shop.Paid).ID
+	for range 2 {
+		_, err := b.Pay(b.ctx, ledger.Payment{Order: id, Reference: "r"})
+		b.wantNo(err, shop.WrongStatus)
+	}
+	b.charged(id)
+	_, err := b.Pay(b.ctx, euros(id, "gift", "evt-1"))
+	b.wantNo(err, shop.WrongStatus)
+	b.order(id, shop.Paid)
+	b.charged(id, "gift!")
 }
