@@ -85,7 +85,7 @@ func DocumentOf(sale Sale) Document {
 		ID: sale.ID, Title: sale.Title, Description: sale.Description, Image: sale.Image,
 		PageURL: sale.PageURL, SignInURL: sale.SignInURL,
 		OpensAt: momentText(sale.OpensAt), ClosesAt: momentText(sale.ClosesAt),
-		Hold: spanText(sale.Hold), LimitPerBuyer: sale.LimitPerBuyer, Guests: sale.Guests,
+		Hold: SpanText(sale.Hold), LimitPerBuyer: sale.LimitPerBuyer, Guests: sale.Guests,
 		Challenge: sale.Challenge, Early: sale.Early,
 		Items: make([]ItemDocument, 0, len(sale.Items)),
 	}
@@ -145,8 +145,9 @@ func momentText(t time.Time) string {
 	return t.UTC().Format(timeLayout)
 }
 
-// spanText writes a duration as people do: 10m, not 10m0s.
-func spanText(d time.Duration) string {
+// SpanText writes a duration as people do: 10m, not 10m0s.
+// SpanText writes a span as a sale document does: 10m, not 10m0s.
+func SpanText(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")

@@ -47,7 +47,7 @@ func TestWhatEachEndpointSays(t *testing.T) {
 		"the sales": {h.do(call{path: "/api/v1/sales"}), `200 {"sales":[{"id":"retro-85","title":"Retro High ’85",` + times + `}]}`},
 		"the sale": {
 			h.do(call{path: "/api/v1/sales/retro-85"}), `200 {"server_time":"TIME","id":"retro-85","title":"Retro High ’85",` +
-				`"description":"","image":"","page_url":"","sign_in_url":"",` + times + `,"hold_seconds":600,"limit_per_buyer":2,"guests":true,"items":[` +
+				`"description":"","image":"","page_url":"","sign_in_url":"",` + times + `,"hold":"10m","limit_per_buyer":2,"guests":true,"items":[` +
 				`{"sku":"eu-42","title":"EU 42","price":{"amount":12900,"currency":"EUR"},"state":"available"},` +
 				`{"sku":"eu-43","title":"EU 43","price":{"amount":12900,"currency":"EUR"},"state":"sold_out"}]}`,
 		},

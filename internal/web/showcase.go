@@ -184,7 +184,7 @@ func drawSale(notice *gate.Notice) stamped {
 	s.text = appendMember(s.text, "page_url", sale.PageURL)
 	s.text = appendMember(s.text, "sign_in_url", sale.SignInURL)
 	s.text = appendTimes(s.text, notice)
-	s.text = appendNumber(s.text, "hold_seconds", int64(sale.Hold/time.Second))
+	s.text = appendMember(s.text, "hold", shop.SpanText(sale.Hold))
 	s.text = appendNumber(s.text, "limit_per_buyer", sale.LimitPerBuyer)
 	s.text = appendTruth(s.text, "guests", sale.Guests)
 	s.text = append(s.text, `,"items":[`...)
