@@ -41,9 +41,6 @@ const (
 	// redeliver is long after every retry of a worker: a ticket that a living
 	// worker holds does not come twice.
 	redeliver = 30 * time.Second
-	// The limiters' tables, 8 bytes a key: 128 MiB in all, whatever comes.
-	addressKeys = 1 << 23
-	buyerKeys   = 1 << 23
 	// drainMax is how long a stopping node may take for what is in flight.
 	drainMax = 25 * time.Second
 )
@@ -158,8 +155,8 @@ func (n *Node) openGate() error {
 	}
 	n.gate = &gate.Gate{
 		Proxies:   gate.NewProxies(c.TrustedProxies),
-		Addresses: gate.NewLimiter(c.LimitAddress, addressKeys),
-		Buyers:    gate.NewLimiter(c.LimitBuyer, buyerKeys),
+		Addresses: gate.NewLimiter(c.LimitAddress, gate.LimiterSlots),
+		Buyers:    gate.NewLimiter(c.LimitBuyer, gate.LimiterSlots),
 		Tokens:    tokens,
 	}
 	return nil

@@ -29,7 +29,7 @@ func (s *Sale) faults() Faults {
 	f.address("sign_in_url", s.SignInURL, true)
 	f.times(s.OpensAt, s.ClosesAt)
 	if s.Hold < HoldMin || s.Hold > HoldMax {
-		f.add("hold", "%s; write a duration from %s to %s, such as 10m", spanText(s.Hold), spanText(HoldMin), spanText(HoldMax))
+		f.add("hold", "%s; write a duration from %s to %s, such as 10m", SpanText(s.Hold), SpanText(HoldMin), SpanText(HoldMax))
 	}
 	if s.LimitPerBuyer < 1 || s.LimitPerBuyer > LimitMax {
 		f.add("limit_per_buyer", "%d; write a whole number from 1 to %d", s.LimitPerBuyer, LimitMax)

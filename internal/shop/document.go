@@ -145,7 +145,6 @@ func momentText(t time.Time) string {
 	return t.UTC().Format(timeLayout)
 }
 
-// SpanText writes a duration as people do: 10m, not 10m0s.
 // SpanText writes a span as a sale document does: 10m, not 10m0s.
 func SpanText(d time.Duration) string {
 	text := d.String()
