@@ -63,14 +63,14 @@ func (d *Desk) Buy(ctx context.Context, wish Wish) (Answer, error) {
 			return answer, err
 		}
 	}
-	notice, err := d.entry(wish.Sale, wish.SKU)
-	if err != nil {
-		return Answer{}, err
+	answer, err := v.enter(ctx)
+	no, refused := errors.AsType[shop.Refusal](err)
+	if refused && no.Order == nil && d.Known.Claim(v.claim) { // the same wish, in another call, was faster
+		if first, found, fault := v.known(ctx); found || fault != nil {
+			return first, fault
+		}
 	}
-	if limit := notice.Sale.LimitPerBuyer; wish.Quantity > limit {
-		return Answer{}, v.overLimit(ctx, fmt.Sprintf("One buyer may have %d; ask for fewer.", limit))
-	}
-	return v.reserve(ctx, notice.Sale.LimitPerBuyer)
+	return answer, err
 }
 
 // KnownKey reports whether a key of the sale may belong to a claim that has a
@@ -82,25 +82,31 @@ func (d *Desk) KnownKey(sale, key string) bool {
 // Order returns the buyer's order as it now is. Somebody else's is not found.
 func (d *Desk) Order(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, error) {
 	order, err := d.Claims.Order(ctx, id)
-	switch {
-	case err == nil && order.Buyer == buyer:
-		return order, nil
-	case err == nil || !errors.Is(err, ledger.ErrNotFound):
-		return shop.Order{}, notFoundOr(err)
-	case !d.Known.Claim(id):
-		return shop.Order{}, notFoundOr(nil)
+	if errors.Is(err, ledger.ErrNotFound) && d.Known.Claim(id) {
+		pending, found, fault := d.undecided(ctx, buyer, id)
+		if found || fault != nil {
+			return pending, fault
+		}
+		order, err = d.Claims.Order(ctx, id) // decided and settled between the two looks
 	}
+	if err != nil || order.Buyer != buyer {
+		return shop.Order{}, notFoundOr(err)
+	}
+	return order, nil
+}
+
+// undecided returns the buyer's order as its ticket tells it.
+func (d *Desk) undecided(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, bool, error) {
 	for _, notice := range d.Board.Notices() { // an id does not tell its sale
-		bucket := d.bucket(notice.Sale.ID, buyer)
-		ticket, found, err := d.Stock.Ticket(ctx, bucket, id)
+		ticket, found, err := d.Stock.Ticket(ctx, d.bucket(notice.Sale.ID, buyer), id)
 		if err != nil {
-			return shop.Order{}, fmt.Errorf("look for ticket %s: %w", id, err)
+			return shop.Order{}, false, fmt.Errorf("look for ticket %s: %w", id, err)
 		}
 		if found && ticket.Buyer == buyer {
-			return d.pending(&ticket), nil
+			return d.pending(&ticket), true, nil
 		}
 	}
-	return shop.Order{}, notFoundOr(nil)
+	return shop.Order{}, false, nil
 }
 
 // OrdersOf returns the buyer's decided orders in a sale, oldest first.

@@ -45,7 +45,7 @@ func (v *visit) known(ctx context.Context) (Answer, bool, error) {
 	defer waiter.Leave()
 	order, err := v.Claims.Order(ctx, v.claim)
 	if err == nil {
-		answer, err := v.repeat(&order)
+		answer, err := v.repeat(ctx, &order)
 		return answer, true, err
 	}
 	if !errors.Is(err, ledger.ErrNotFound) {
@@ -62,11 +62,24 @@ func (v *visit) known(ctx context.Context) (Answer, bool, error) {
 	select {
 	case <-waiter.Done(): // decided and settled between the two looks
 		order := waiter.Order()
-		answer, err := v.repeat(&order)
+		answer, err := v.repeat(ctx, &order)
 		return answer, true, err
 	default: // lost with its stock
 		return Answer{}, false, nil
 	}
+}
+
+// enter takes a wish that has no answer yet past the board to the stock.
+func (v *visit) enter(ctx context.Context) (Answer, error) {
+	notice, err := v.entry(v.wish.Sale, v.wish.SKU)
+	if err != nil {
+		return Answer{}, err
+	}
+	limit := notice.Sale.LimitPerBuyer
+	if v.wish.Quantity > limit {
+		return Answer{}, v.overLimit(ctx, fmt.Sprintf("One buyer may have %d; ask for fewer.", limit))
+	}
+	return v.reserve(ctx, limit)
 }
 
 // reserve asks the stock, and asks once more where the first no may be out of
@@ -184,7 +197,9 @@ func (v *visit) notNow(answer stock.Answer) error {
 		return err
 	}
 	_, item, _ := notice.Item(v.wish.SKU)
-	if answer.Outcome == stock.Out && item.Free < v.wish.Quantity {
+	// A SKU of which the bucket was never granted any is unknown to it.
+	out := answer.Outcome == stock.Out || (answer.Outcome == stock.Unknown && notice.Supplied)
+	if out && item.Free < v.wish.Quantity {
 		return shop.Refusal{Code: shop.NotEnough, Detail: "Fewer units are free than you ask for; ask for fewer."}
 	}
 	return shop.Refusal{
@@ -205,7 +220,7 @@ func (v *visit) await(ctx context.Context, waiter *Waiter, ticket *shop.Ticket) 
 		select {
 		case <-waiter.Done():
 			order := waiter.Order()
-			return told(&order, repeat)
+			return v.told(ctx, &order, repeat)
 		case <-timer.C:
 		case <-ctx.Done():
 		}
@@ -214,16 +229,16 @@ func (v *visit) await(ctx context.Context, waiter *Waiter, ticket *shop.Ticket) 
 }
 
 // repeat answers with a decided order, if it is of the same wish.
-func (v *visit) repeat(order *shop.Order) (Answer, error) {
+func (v *visit) repeat(ctx context.Context, order *shop.Order) (Answer, error) {
 	if order.SKU != v.wish.SKU || order.Quantity != v.wish.Quantity {
 		return Answer{}, keyReused()
 	}
-	return told(order, true)
+	return v.told(ctx, order, true)
 }
 
 // told turns a decided order into what its buyer hears: a refused one is a no
 // that is final for its key.
-func told(order *shop.Order, repeat bool) (Answer, error) {
+func (v *visit) told(ctx context.Context, order *shop.Order, repeat bool) (Answer, error) {
 	if order.Status != shop.Refused {
 		return Answer{Order: *order, Repeat: repeat}, nil
 	}
@@ -231,12 +246,37 @@ func told(order *shop.Order, repeat bool) (Answer, error) {
 	switch order.Reason {
 	case shop.LimitReached:
 		no.Detail = "You have as many units as one buyer may have."
+		no.Orders = v.own(ctx)
 	case shop.SoldOut:
 		no.Detail = "Sold out."
+		no.MayReturn = order.Quantity > 1 && !v.gone()
 	default:
 		no.Detail = "Others were faster in the last moment. A new attempt, with a new Idempotency-Key, may win."
 	}
 	return Answer{}, no
+}
+
+// own names the buyer's live orders. What the cache remembers is older than
+// the decision; without the ledger the refusal comes without them.
+func (v *visit) own(ctx context.Context) []shop.ClaimID {
+	holder := ledger.Holder{Sale: v.wish.Sale, Buyer: v.wish.Buyer}
+	v.Standings.Forget(holder)
+	standing, err := v.Standings.Read(ctx, holder)
+	if err != nil {
+		return nil
+	}
+	return limitReached(standing, "").Orders
+}
+
+// gone reports whether the board says that not one unit can come back. The
+// ledger's "sold out" only says that fewer can than were asked for.
+func (v *visit) gone() bool {
+	notice, ok := v.Board.Notice(v.wish.Sale)
+	if !ok {
+		return false
+	}
+	_, item, ok := notice.Item(v.wish.SKU)
+	return ok && item.No != nil && !item.No.MayReturn
 }
 
 func keyReused() shop.Refusal {
