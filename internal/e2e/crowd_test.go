@@ -350,7 +350,7 @@ func (b *board) read() (changed <-chan struct{}, shown []string) {
 
 func (b *board) watch(ctx context.Context, s *street, sale string) {
 	for rest(ctx, 500*time.Millisecond) {
-		status, body := fetch(s.base + "/s/" + sale + "/state.json")
+		status, body := fetch(ctx, s.base+"/s/"+sale+"/state.json")
 		var state struct {
 			Items []struct{ SKU, State string } `json:"items"`
 		}

@@ -129,7 +129,7 @@ func TestDiskFull(t *testing.T) {
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, "room") && !strings.Contains(body, "disk") {
 		t.Errorf("readyz without room: %d %s, want 503 and the reason", status, body)
 	}
-	if status, _ := fetch(n.buyers + "/readyz"); status != http.StatusServiceUnavailable {
+	if status, _ := fetch(t.Context(), n.buyers+"/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("the buyers' readyz without room: %d, want 503", status)
 	}
 	if phase := n.operator().sale(t, c.sale.ID).Phase; phase != "open" {

@@ -64,14 +64,13 @@ func (h *history) note(buyer string, a *answer) {
 }
 
 // read takes in a response to a wish.
-func (a *answer) read(response *http.Response) {
-	body := drain(response)
-	a.status = response.StatusCode
-	a.wait = retryAfter(response)
+func (a *answer) read(got reply) {
+	a.status = got.status
+	a.wait = retryAfter(got)
 	if a.status < http.StatusMultipleChoices {
 		found := &order{}
-		if err := json.Unmarshal(body, found); err != nil || found.ID == "" {
-			a.status = 0 // cut off in mid-answer
+		if err := json.Unmarshal(got.body, found); err != nil || found.ID == "" {
+			a.status = 0 // no order: nothing is known
 			return
 		}
 		a.order = found
@@ -83,7 +82,7 @@ func (a *answer) read(response *http.Response) {
 		AsOf      int64  `json:"as_of"`
 		Order     *order `json:"order"`
 	}
-	if err := json.Unmarshal(body, &problem); err != nil {
+	if err := json.Unmarshal(got.body, &problem); err != nil {
 		a.status = 0
 		return
 	}

@@ -35,12 +35,12 @@ func TestKill(t *testing.T) {
 	r.healed(t)
 	r.sellOut(t)
 	r.verify(t)
+	r.figures(t)
 	n.stop(t)
 	n.audited(t)
 	for _, s := range []*sale{r.deep, r.scarce} {
 		soldOutIsTrue(t, n.dir, s.ID, r.history.verdicts(s.ID))
 	}
-	r.figures(t)
 }
 
 // killAtRandom kills under load, and checks after each restart.
@@ -104,6 +104,7 @@ func (r *rush) sellOut(t *testing.T) {
 
 // figures prints what the test has put the program through.
 func (r *rush) figures(t *testing.T) {
+	t.Helper()
 	f := r.history.figures()
 	promises, lost := 0, 0
 	r.history.each(func(_ claim, answers []*answer) {
@@ -117,7 +118,8 @@ func (r *rush) figures(t *testing.T) {
 			lost++
 		}
 	})
-	t.Logf("%d questions, %d orders answered and kept, %d answers lost in a kill", f.asked, promises, lost)
+	kept := len(r.op.orders(t, r.deep.ID)) + len(r.op.orders(t, r.scarce.ID))
+	t.Logf("%d questions, %d answered orders kept, %d orders in the ledger, %d questions whose first answer was lost in a kill", f.asked, promises, kept, lost)
 	for _, name := range sorted(f.answers) {
 		t.Logf("  %8d × %s", f.answers[name], name)
 	}

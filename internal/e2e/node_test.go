@@ -66,6 +66,7 @@ func prepare(t *testing.T, s setup) *node {
 	}
 	t.Cleanup(func() {
 		n.kill()
+		n.discreet(t)
 		if t.Failed() {
 			t.Logf("end of the log:\n%s", tail(n.read(), 6000))
 		}
@@ -139,23 +140,23 @@ func (n *node) ready(t *testing.T) {
 
 // health asks the operators' listener; status 0: no answer.
 func (n *node) health(path string) (status int, body string) {
-	return fetch(n.operators + path)
+	return fetch(context.Background(), n.operators+path)
 }
 
 // fetch gets an address once; status 0: no answer.
-func fetch(address string) (status int, body string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+func fetch(ctx context.Context, address string) (status int, body string) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, err.Error()
 	}
 	request.Close = true // what is asked this way is asked across restarts
-	response, err := http.DefaultClient.Do(request)
+	got, err := do(http.DefaultClient, request)
 	if err != nil {
 		return 0, err.Error()
 	}
-	return response.StatusCode, string(drain(response))
+	return got.status, string(got.body)
 }
 
 // ended reports whether the process is gone.
@@ -168,10 +169,10 @@ func (n *node) ended() bool {
 	}
 }
 
-// signal reaches the process that was started.
-func (n *node) signal(t *testing.T, s syscall.Signal) {
+// terminate asks the process to end, as a supervisor does.
+func (n *node) terminate(t *testing.T) {
 	t.Helper()
-	if err := n.command.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := n.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
 }
@@ -201,7 +202,7 @@ func (n *node) wait(t *testing.T, limit time.Duration) int {
 // stop drains the node and wants exit code 0.
 func (n *node) stop(t *testing.T) {
 	t.Helper()
-	n.signal(t, syscall.SIGTERM)
+	n.terminate(t)
 	if code := n.wait(t, drainMax); code != 0 {
 		t.Fatalf("after SIGTERM the node ended with %d, want 0", code)
 	}
@@ -220,6 +221,22 @@ func (n *node) read() string {
 		return err.Error()
 	}
 	return string(data)
+}
+
+// discreet wants a log without panics, secrets and whole addresses: neither
+// the keys, nor anybody's token, nor where a buyer came from.
+func (n *node) discreet(t *testing.T) {
+	t.Helper()
+	words := []string{buyerKey, adminToken, "eyJ", "2001:db8:", canary, "panic", "goroutine "}
+	if root, err := os.ReadFile(filepath.Join(n.dir, "root-key")); err == nil {
+		words = append(words, strings.TrimSpace(string(root)))
+	}
+	log := n.read()
+	for i, word := range words {
+		if strings.Contains(log, word) {
+			t.Errorf("the log has what it must not have: number %d of the secrets", i)
+		}
+	}
 }
 
 // says waits until the log has the words.

@@ -142,11 +142,8 @@ func (o *operator) do(method, path string, body any) (int, []byte, error) {
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := o.client.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	return response.StatusCode, drain(response), nil
+	got, err := do(o.client, request)
+	return got.status, got.body, err
 }
 
 // must sends one request that has to be answered with one of the statuses,
@@ -243,12 +240,23 @@ func (o *operator) audit(t *testing.T, id string) {
 	})
 }
 
-// drain reads an answer to its end, so that its connection is used again.
-func drain(response *http.Response) []byte {
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
+// reply is an answer that has come in whole.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends a request; an error means that no whole answer came.
+func do(client *http.Client, request *http.Request) (reply, error) {
+	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Appendf(body, " … %v", err)
+		return reply{}, err
 	}
-	return body
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body) // to its end: the connection is used again
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{response.StatusCode, response.Header, body}, nil
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -33,7 +32,7 @@ func TestDrain(t *testing.T) {
 			}
 			return nil
 		})
-		n.signal(t, syscall.SIGTERM)
+		n.terminate(t)
 		n.says(t, "stopping")
 		if status := late.finish(t); status != http.StatusCreated {
 			t.Errorf("a request that was half sent at SIGTERM: %d, want 201", status)
@@ -50,10 +49,10 @@ func TestDrain(t *testing.T) {
 		n, c := opened(t, setup{})
 		hanging := begin(t, n, c, "hanging")
 		defer hanging.close()
-		n.signal(t, syscall.SIGTERM)
+		n.terminate(t)
 		n.says(t, "stopping")
 		began := time.Now()
-		n.signal(t, syscall.SIGTERM)
+		n.terminate(t)
 		n.wait(t, readyMax)
 		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("ended %s after the second signal, want at once", took)
@@ -98,7 +97,7 @@ func (h half) finish(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	drain(response)
+	defer func() { _ = response.Body.Close() }()
 	return response.StatusCode
 }
 

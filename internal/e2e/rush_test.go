@@ -30,11 +30,10 @@ type rush struct {
 	seed         uint64
 	rounds       uint64
 
-	mu      sync.Mutex
-	past    []visit // the newest, at most rushMemory
-	oldest  int
-	fresh   int // buyers who came only once
-	charges int
+	mu     sync.Mutex
+	past   []visit // the newest, at most rushMemory
+	oldest int
+	fresh  int // buyers who came only once
 }
 
 // visit is a question asked before, with the order it led to, if any.

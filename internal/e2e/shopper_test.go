@@ -107,9 +107,8 @@ func (s *shopper) buy(ctx context.Context, w wish) *answer {
 	a := &answer{wish: w, sent: s.history.tick()}
 	began := time.Now()
 	body := fmt.Appendf(nil, `{"sku":%q,"quantity":%d}`, w.sku, w.quantity)
-	response, err := s.send(ctx, http.MethodPost, "/api/v1/sales/"+w.sale+"/orders", body, w.key)
-	if err == nil {
-		a.read(response)
+	if got, err := s.send(ctx, http.MethodPost, "/api/v1/sales/"+w.sale+"/orders", body, w.key); err == nil {
+		a.read(got)
 	}
 	a.took = time.Since(began)
 	s.history.note(s.name, a)
@@ -117,10 +116,10 @@ func (s *shopper) buy(ctx context.Context, w wish) *answer {
 }
 
 // send asks the buyers' API; an error means that there was no answer.
-func (s *shopper) send(ctx context.Context, method, path string, body []byte, key string) (*http.Response, error) {
+func (s *shopper) send(ctx context.Context, method, path string, body []byte, key string) (reply, error) {
 	request, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	request.Header.Set("Authorization", s.bearer)
 	request.Header.Set("X-Forwarded-For", s.address)
@@ -130,61 +129,62 @@ func (s *shopper) send(ctx context.Context, method, path string, body []byte, ke
 	if key != "" {
 		request.Header.Set("Idempotency-Key", key)
 	}
-	return s.client.Do(request)
+	return do(s.client, request)
 }
 
 // order reads one of the buyer's orders; status 0: no answer.
 func (s *shopper) order(ctx context.Context, id string) (*order, int) {
-	response, err := s.send(ctx, http.MethodGet, "/api/v1/orders/"+id, nil, "")
+	got, err := s.send(ctx, http.MethodGet, "/api/v1/orders/"+id, nil, "")
 	if err != nil {
 		return nil, 0
 	}
 	found := &order{}
-	if err := json.Unmarshal(drain(response), found); err != nil || response.StatusCode != http.StatusOK {
-		return nil, response.StatusCode
+	if err := json.Unmarshal(got.body, found); err != nil || got.status != http.StatusOK {
+		return nil, got.status
 	}
-	return found, response.StatusCode
+	return found, got.status
 }
 
 // orders lists what the buyer has in the sale.
 func (s *shopper) orders(ctx context.Context, sale string) ([]order, error) {
-	response, err := s.send(ctx, http.MethodGet, "/api/v1/orders?sale="+url.QueryEscape(sale), nil, "")
+	got, err := s.send(ctx, http.MethodGet, "/api/v1/orders?sale="+url.QueryEscape(sale), nil, "")
 	if err != nil {
 		return nil, err
 	}
 	var list struct {
 		Orders []order `json:"orders"`
 	}
-	body := drain(response)
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("list orders: %d %s", response.StatusCode, body)
+	if got.status != http.StatusOK {
+		return nil, fmt.Errorf("list orders: %d %s", got.status, got.body)
 	}
-	return list.Orders, json.Unmarshal(body, &list)
+	if err := json.Unmarshal(got.body, &list); err != nil {
+		return nil, err
+	}
+	return list.Orders, nil
 }
 
 // cancel gives an order back; status 0: no answer.
 func (s *shopper) cancel(ctx context.Context, id string) int {
-	response, err := s.send(ctx, http.MethodPost, "/api/v1/orders/"+id+"/cancel", nil, "")
+	got, err := s.send(ctx, http.MethodPost, "/api/v1/orders/"+id+"/cancel", nil, "")
 	if err != nil {
 		return 0
 	}
-	drain(response)
-	return response.StatusCode
+	return got.status
 }
 
 // payment asks where to pay.
 func (s *shopper) payment(ctx context.Context, id string) (address string, status int) {
-	response, err := s.send(ctx, http.MethodPost, "/api/v1/orders/"+id+"/payment", nil, "")
+	got, err := s.send(ctx, http.MethodPost, "/api/v1/orders/"+id+"/payment", nil, "")
 	if err != nil {
 		return "", 0
 	}
 	var where struct {
 		URL string `json:"url"`
 	}
-	if err := json.Unmarshal(drain(response), &where); err != nil {
-		return "", response.StatusCode
+	if err := json.Unmarshal(got.body, &where); err != nil {
+		return "", got.status
 	}
-	return where.URL, response.StatusCode
+	return where.URL, got.status
 }
 
 // checkout pays at the sandbox's page, as the browser's button does. It
@@ -206,21 +206,17 @@ func (s *shopper) checkout(ctx context.Context, id string) error {
 		return err
 	}
 	request.Header.Set("X-Forwarded-For", s.address)
-	response, err := s.client.Do(request)
-	if err != nil {
-		return err
+	got, err := do(s.client, request)
+	if err == nil && got.status != http.StatusSeeOther {
+		err = fmt.Errorf("pay: %d", got.status)
 	}
-	drain(response)
-	if response.StatusCode != http.StatusSeeOther {
-		return fmt.Errorf("pay: %d", response.StatusCode)
-	}
-	return nil
+	return err
 }
 
 // retryAfter is how long an answer asks to wait, and half a second where it
 // does not say.
-func retryAfter(response *http.Response) time.Duration {
-	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil {
+func retryAfter(got reply) time.Duration {
+	if seconds, err := strconv.Atoi(got.header.Get("Retry-After")); err == nil {
 		return time.Duration(seconds) * time.Second
 	}
 	return 500 * time.Millisecond
