@@ -101,6 +101,7 @@ func (h *Herald) Run(ctx context.Context) error {
 	defer due.Stop()
 	rest := time.NewTimer(0)
 	defer rest.Stop()
+	deadline := h.Clock.Now()
 	for {
 		full := false
 		select {
@@ -109,18 +110,22 @@ func (h *Herald) Run(ctx context.Context) error {
 		case <-due.C:
 			full = true
 		case <-h.hint:
-			select {
+			select { // a rest after a long look makes no phase late
 			case <-rest.C:
+			case <-due.C:
+				full = true
 			case <-ctx.Done():
 				return nil
 			}
 		}
 		began := h.Clock.Now()
 		next := h.Round(ctx, full)
-		rest.Reset(max(restMin, restFactor*h.Clock.Now().Sub(began)))
-		if full {
-			due.Reset(next)
+		now := h.Clock.Now()
+		rest.Reset(max(restMin, restFactor*now.Sub(began)))
+		if at := now.Add(next); full || at.Before(deadline) { // a sale just published may open before the next full round
+			deadline = at
 		}
+		due.Reset(max(0, deadline.Sub(now)))
 	}
 }
 
@@ -136,9 +141,14 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 	h.mu.Unlock()
 	defer close(looked)
 	if full || renewed || h.listings == nil {
-		if err := h.list(ctx, halted); err != nil {
+		moved, err := h.list(ctx, halted)
+		if err != nil {
 			h.fault(ctx, "", err)
+			h.putBack(touched, renewed)
 			return roundEvery
+		}
+		for _, id := range moved {
+			touched[id] = true
 		}
 	}
 	h.fault(ctx, "", nil)
@@ -150,11 +160,19 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 	return h.next()
 }
 
-// list flips what is due and reads the sales anew.
-func (h *Herald) list(ctx context.Context, halted map[string]string) error {
+// putBack leaves to the next round what this one could not look at.
+func (h *Herald) putBack(touched map[string]bool, renewed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.Copy(h.touched, touched)
+	h.renewed = h.renewed || renewed
+}
+
+// list flips what is due, reads the sales anew and returns which have moved.
+func (h *Herald) list(ctx context.Context, halted map[string]string) ([]string, error) {
 	moved, err := h.Sales.Flip(ctx, slices.Sorted(maps.Keys(halted)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(moved) > 0 {
 		crash.At(crash.PhaseMoved)
@@ -164,13 +182,13 @@ func (h *Herald) list(ctx context.Context, halted map[string]string) error {
 	}
 	all, err := h.Sales.Sales(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h.listings = make(map[string]ledger.Listing, len(all))
 	for _, listing := range all {
 		h.listings[listing.Sale.ID] = listing
 	}
-	return nil
+	return moved, nil
 }
 
 // settled reports whether the board shows all there will be to see of a sale

@@ -15,11 +15,12 @@ import (
 const lowShare = 10
 
 // look has one sale tended and posts its notice. Where that fails the sale
-// keeps its units, and the board says that they cannot be had.
+// keeps its units, and the board says that they cannot be had. A closed sale
+// needs no stock: nobody gets a ticket for it any more.
 func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string) {
 	id := listing.Sale.ID
 	var err error
-	if h.Tend != nil && halted == "" {
+	if h.Tend != nil && halted == "" && listing.Phase != shop.Closed {
 		err = h.Tend(ctx, id)
 	}
 	var notice *gate.Notice
@@ -53,6 +54,12 @@ func (h *Herald) see(ctx context.Context, listing ledger.Listing) (*gate.Notice,
 	free := make(map[string]int64, len(stand.Items))
 	for i := range stand.Buckets {
 		row := &stand.Buckets[i]
+		if listing.Phase == shop.Closed {
+			for sku, units := range row.Granted {
+				free[sku] += units
+			}
+			continue
+		}
 		shelf, err := h.Stock.Shelf(ctx, shop.Bucket{Sale: listing.Sale.ID, Number: row.Number})
 		if err != nil && !errors.Is(err, stock.ErrUnknown) {
 			return nil, fmt.Errorf("look at the stock: %w", err)
