@@ -251,3 +251,20 @@ func TestTwoWhoWantTheSameTwoUnitsDoNotKeepEachOtherOut(t *testing.T) {
 		t.Errorf("%d buyers have the two units, want 1", won.Load())
 	}
 }
+
+// A claim decided by another node, or before a restart, may be unknown to this
+// one when its key comes back with something else.
+func TestAnotherWishUnderAKeyThatIsNotKnownHereIsRefused(t *testing.T) {
+	doc := document(5)
+	doc.LimitPerBuyer = 3
+	r := open(t, doc)
+	first := r.buy(wish("ann", "k", 1))
+	r.settled()
+	r.desk.Known = &checkout.Known{} // another node's
+	if no := r.refused(wish("ann", "k", 2)); no.Code != shop.KeyReused {
+		t.Errorf("another quantity: %s, want %s", no.Code, shop.KeyReused)
+	}
+	if again := r.buy(wish("ann", "k", 1)); again.Order.ID != first.Order.ID {
+		t.Errorf("the same wish led to %s, want %s", again.Order.ID, first.Order.ID)
+	}
+}

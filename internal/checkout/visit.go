@@ -45,7 +45,7 @@ func (v *visit) known(ctx context.Context) (Answer, bool, error) {
 	defer waiter.Leave()
 	order, err := v.Claims.Order(ctx, v.claim)
 	if err == nil {
-		answer, err := v.repeat(ctx, &order)
+		answer, err := v.decided(ctx, &order, true)
 		return answer, true, err
 	}
 	if !errors.Is(err, ledger.ErrNotFound) {
@@ -62,7 +62,7 @@ func (v *visit) known(ctx context.Context) (Answer, bool, error) {
 	select {
 	case <-waiter.Done(): // decided and settled between the two looks
 		order := waiter.Order()
-		answer, err := v.repeat(ctx, &order)
+		answer, err := v.decided(ctx, &order, true)
 		return answer, true, err
 	default: // lost with its stock
 		return Answer{}, false, nil
@@ -220,7 +220,7 @@ func (v *visit) await(ctx context.Context, waiter *Waiter, ticket *shop.Ticket) 
 		select {
 		case <-waiter.Done():
 			order := waiter.Order()
-			return v.told(ctx, &order, repeat)
+			return v.decided(ctx, &order, repeat)
 		case <-timer.C:
 		case <-ctx.Done():
 		}
@@ -228,12 +228,13 @@ func (v *visit) await(ctx context.Context, waiter *Waiter, ticket *shop.Ticket) 
 	return Answer{Order: v.pending(ticket), Repeat: repeat}, nil
 }
 
-// repeat answers with a decided order, if it is of the same wish.
-func (v *visit) repeat(ctx context.Context, order *shop.Order) (Answer, error) {
+// decided answers with a decided order, if it is of the same wish: a claim
+// that this node did not know may have been decided for another one.
+func (v *visit) decided(ctx context.Context, order *shop.Order, repeat bool) (Answer, error) {
 	if order.SKU != v.wish.SKU || order.Quantity != v.wish.Quantity {
 		return Answer{}, keyReused()
 	}
-	return v.told(ctx, order, true)
+	return v.told(ctx, order, repeat)
 }
 
 // told turns a decided order into what its buyer hears: a refused one is a no
