@@ -20,6 +20,10 @@ const (
 	restFactor = 20
 	// undecidedMax is how long a ticket may wait while the ledger is up.
 	undecidedMax = 30 * time.Second
+	// Units that came back this moment are no sign that anybody is barred: the
+	// board has all these looks, two seconds, to show them.
+	barredLooks = 9
+	barredEvery = 250 * time.Millisecond
 )
 
 // Auditor evaluates the invariants while the node runs. Its fields are set
@@ -34,7 +38,7 @@ type Auditor struct {
 	Halt    func(sale, reason string) // keeps a sale from selling
 	Log     *slog.Logger
 
-	broken atomic.Int64 // invariants broken at the last audit; −1: none yet
+	broken atomic.Int64 // invariants broken at the last audit
 }
 
 // Run audits until ctx ends, at once and then every minute.
@@ -130,25 +134,26 @@ func (a *Auditor) online(ctx context.Context, notice *gate.Notice) ([]finding, e
 	if err != nil {
 		return nil, fmt.Errorf("read how %s stands: %w", sale, err)
 	}
-	free := map[string]int64{}
 	for i := range stand.Buckets {
 		row := &stand.Buckets[i]
 		shelf, ok := shelves[row.Number]
-		if !ok || shelf.Epoch != row.Epoch || shelf.LastGrant != row.LastGrant {
-			continue // a grant is on its way
+		if !ok || shelf.Epoch != row.Epoch || shelf.LastGrant != row.LastGrant || ledger.Reclaim(shelf.LastReclaim) != row.LastReclaim {
+			continue // a grant or a reclaim is on its way
 		}
 		for sku, granted := range row.Granted {
 			if has := shelf.Free[sku] + shelf.Undecided[sku]; has < granted {
 				report("I5", "bucket %d of %s has %d of %d granted units of %s", row.Number, sale, has, granted, sku)
 			}
-			free[sku] += shelf.Free[sku]
 		}
 	}
 	if notice.Phase == shop.Closed && overdue {
 		report("I7", "%s is closed and has undecided tickets", sale)
 	}
-	a.barred(notice, free, report)
-	return findings, nil
+	barred, err := a.barred(ctx, sale)
+	for sku, units := range barred {
+		report("I9", "%d units of %s/%s are free and the board turns everybody away", units, sale, sku)
+	}
+	return findings, err
 }
 
 // shelves reads the stock's buckets, and reports tickets that wait too long.
@@ -169,24 +174,65 @@ func (a *Auditor) shelves(ctx context.Context, sale string, report func(string, 
 		if err != nil {
 			return nil, false, fmt.Errorf("read undecided tickets of %s: %w", bucket, err)
 		}
-		if len(oldest) > 0 && a.Now().Sub(oldest[0].At) > undecidedMax {
-			overdue = true
+		waits := len(oldest) > 0 && a.Now().Sub(oldest[0].At) > undecidedMax
+		overdue = overdue || waits
+		if waits && a.Board.Suspended() == nil { // else the ledger is down, and everybody knows
 			report("I6", "ticket %s of %s waits since %s", oldest[0].Claim, sale, oldest[0].At.UTC().Format(time.RFC3339))
 		}
 	}
 	return shelves, overdue, nil
 }
 
-// barred reports units that are free while the board turns everybody away.
-func (a *Auditor) barred(notice *gate.Notice, free map[string]int64, report func(string, string, ...any)) {
-	current, ok := a.Board.Notice(notice.Sale.ID)
-	if !ok || current.Phase != shop.Open || current.Halted != "" {
-		return
-	}
-	for i := range current.Items {
-		item := &current.Items[i]
-		if item.No != nil && item.Free > 0 && free[item.SKU] > 0 {
-			report("I9", "%d units of %s/%s are free and the board says %s", free[item.SKU], notice.Sale.ID, item.SKU, item.No.Code)
+// barred returns units that stay free while the board turns everybody away.
+func (a *Auditor) barred(ctx context.Context, sale string) (map[string]int64, error) {
+	suspects, err := a.turnedAway(ctx, sale)
+	for look := 1; look < barredLooks && len(suspects) > 0 && err == nil; look++ {
+		timer := time.NewTimer(barredEvery)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		}
+		var still map[string]int64
+		still, err = a.turnedAway(ctx, sale)
+		for sku := range suspects {
+			if still[sku] == 0 {
+				delete(suspects, sku)
+			}
 		}
 	}
+	return suspects, err
+}
+
+// turnedAway returns the free units of every item that the board refuses.
+func (a *Auditor) turnedAway(ctx context.Context, sale string) (map[string]int64, error) {
+	stand, err := a.Supply.Stand(ctx, sale)
+	if err != nil {
+		return nil, fmt.Errorf("read how %s stands: %w", sale, err)
+	}
+	free := map[string]int64{}
+	for sku, balance := range stand.Items {
+		free[sku] = balance.Pool
+	}
+	for i := range stand.Buckets {
+		shelf, err := a.Stock.Shelf(ctx, shop.Bucket{Sale: sale, Number: stand.Buckets[i].Number})
+		if err != nil {
+			continue // the supplier begins it anew
+		}
+		for sku, units := range shelf.Free {
+			free[sku] += units
+		}
+	}
+	notice, ok := a.Board.Notice(sale) // last: it has seen what was free before
+	if !ok || notice.Phase != shop.Open || notice.Halted != "" {
+		return nil, nil
+	}
+	turned := map[string]int64{}
+	for i := range notice.Items {
+		if item := &notice.Items[i]; free[item.SKU] > 0 && (item.No != nil || notice.No != nil) {
+			turned[item.SKU] = free[item.SKU]
+		}
+	}
+	return turned, nil
 }

@@ -6,7 +6,6 @@ import (
 	"hash/maphash"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
-	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
 // findingsMax bounds what one replay reports: a ledger that is broken
@@ -23,26 +22,36 @@ type replayer struct {
 	revisions map[string][]ledger.Revision
 	units     map[ledger.Account]int64
 	seeded    map[item]int64 // total by the lines
-	live      map[uint64]int64
+	live      map[uint64]holding
 	held      map[item]int64 // by the orders
 	sold      map[item]int64
-	lines     tally // of claims, by their lines
-	claims    tally // of claims, by their rows
-	owned     uint64
+	sales     map[string]*both
 }
 
 type item struct{ sale, sku string }
 
-// tally tells two multisets of claims apart without holding either: their
-// number and the sum of their ids.
+// holding is what one buyer has by the lines.
+type holding struct {
+	units int64
+	sale  string
+}
+
+// both is one sale as two sides of its books tell it.
+type both struct {
+	lines, claims  tally  // of what was decided for, by the lines and by the claims
+	orders, quotas uint64 // of what buyers have, by the orders and by the quotas
+}
+
+// tally tells two multisets apart without holding either: their number and the
+// sum of their members' hashes.
 type tally struct {
 	count int64
 	sum   uint64
 }
 
-func (t *tally) add(id shop.ClaimID) {
+func (t *tally) add(hash uint64) {
 	t.count++
-	t.sum += id.Short()
+	t.sum += hash
 }
 
 // replay returns every place where the ledger's invariants do not hold, in
@@ -51,8 +60,8 @@ func replay(ctx context.Context, books ledger.Books, only string) ([]finding, er
 	r := &replayer{
 		only: only, seed: maphash.MakeSeed(),
 		revisions: map[string][]ledger.Revision{},
-		units:     map[ledger.Account]int64{}, seeded: map[item]int64{}, live: map[uint64]int64{},
-		held: map[item]int64{}, sold: map[item]int64{},
+		units:     map[ledger.Account]int64{}, seeded: map[item]int64{}, live: map[uint64]holding{},
+		held: map[item]int64{}, sold: map[item]int64{}, sales: map[string]*both{},
 	}
 	err := books.Read(ctx, func(view ledger.View) error {
 		for _, step := range []func(context.Context, ledger.View) error{
@@ -136,8 +145,8 @@ func (r *replayer) move(line *ledger.Line) {
 	} else if r.units[from] -= line.Quantity; r.units[from] < 0 {
 		r.report("I1", line.Sale, "%s of %s/%s is %d after line %d", from.Name, line.Sale, line.SKU, r.units[from], line.Seq)
 	}
-	if line.To == ledger.Outside {
-		r.report("I1", line.Sale, "line %d moves units of %s/%s outside", line.Seq, line.Sale, line.SKU)
+	if !leads(line) {
+		r.report("I1", line.Sale, "line %d is a %s of %s/%s from %s to %s", line.Seq, line.Kind, line.Sale, line.SKU, line.From, line.To)
 	}
 	if line.Quantity < 0 {
 		r.report("I1", line.Sale, "line %d moves %d units", line.Seq, line.Quantity)
@@ -145,122 +154,30 @@ func (r *replayer) move(line *ledger.Line) {
 	r.units[to] += line.Quantity
 }
 
-// count follows one line's effect on its buyer.
-func (r *replayer) count(line *ledger.Line) {
-	if line.Claim == nil {
-		return
-	}
-	holder := r.holder(line.Sale, line.Buyer)
+// leads reports whether a line moves units as its kind does.
+func leads(line *ledger.Line) bool {
+	from, to := line.From, line.To
 	switch line.Kind {
-	case ledger.KindClaim, ledger.KindRetake:
-		if line.Kind == ledger.KindClaim {
-			r.lines.add(*line.Claim)
-		}
-		r.live[holder] += line.Quantity
-		if limit := r.limitAt(line.Sale, line.Seq); r.live[holder] > limit {
-			r.report("I3", line.Sale, "a buyer of %s has %d of %d after line %d", line.Sale, r.live[holder], limit, line.Seq)
-		}
-	case ledger.KindRelease, ledger.KindReturn:
-		if r.live[holder] -= line.Quantity; r.live[holder] == 0 {
-			delete(r.live, holder)
-		}
-	default: // the others move units that stay with their buyer, or have none
+	case ledger.KindSeed:
+		return from == ledger.Outside && to == ledger.Pool
+	case ledger.KindGrant:
+		return from == ledger.Pool && to == ledger.Granted
+	case ledger.KindClaim:
+		return (from == ledger.Granted || from == ledger.Pool) && to == ledger.Held
+	case ledger.KindPay:
+		return from == ledger.Held && to == ledger.Sold
+	case ledger.KindRelease:
+		return from == ledger.Held && to == ledger.Pool
+	case ledger.KindRetake:
+		return from == ledger.Pool && to == ledger.Sold
+	case ledger.KindReturn:
+		return from == ledger.Sold && to == ledger.Pool
+	case ledger.KindReclaim, ledger.KindBump:
+		return from == ledger.Granted && to == ledger.Pool
+	case ledger.KindWithdraw:
+		return from == ledger.Pool && to == ledger.Withdrawn
 	}
-}
-
-func (r *replayer) holder(sale, buyer string) uint64 {
-	var hash maphash.Hash
-	hash.SetSeed(r.seed)
-	_, _ = hash.WriteString(sale)
-	_ = hash.WriteByte(0)
-	_, _ = hash.WriteString(buyer)
-	return hash.Sum64()
-}
-
-func (r *replayer) readClaims(ctx context.Context, view ledger.View) error {
-	for claim, err := range view.Claims(ctx) {
-		if err != nil {
-			return err
-		}
-		if !r.skips(claim.Order.Sale) {
-			r.claim(&claim)
-		}
-	}
-	return nil
-}
-
-func (r *replayer) claim(claim *ledger.Claim) {
-	order := &claim.Order
-	what := item{order.Sale, order.SKU}
-	refused := order.Status == shop.Refused
-	if refused != (claim.From == ledger.Outside) || order.Status == shop.Pending {
-		r.report("I4", order.Sale, "order %s is %s, its units came from %s", order.ID, order.Status, claim.From)
-	}
-	if claim.From != ledger.Outside {
-		r.claims.add(order.ID)
-	}
-	switch order.Status {
-	case shop.AwaitingPayment:
-		r.held[what] += order.Quantity
-	case shop.Paid:
-		r.sold[what] += order.Quantity
-	default: // holds no units
-	}
-	if order.Status.Live() {
-		r.owned += r.holder(order.Sale, order.Buyer) * uint64(order.Quantity) //nolint:gosec // a sum to compare, wrapping is meant
-	}
-	r.charges(claim)
-}
-
-// charges: money that was kept belongs to one paid order, all else goes back.
-func (r *replayer) charges(claim *ledger.Claim) {
-	order := &claim.Order
-	kept, due := 0, 0
-	for i := range claim.Charges {
-		if claim.Charges[i].Due {
-			due++
-		} else {
-			kept++
-		}
-	}
-	want := 0
-	if order.Status == shop.Paid && order.Amount > 0 {
-		want = 1
-	}
-	if kept != want {
-		r.report("I8", order.Sale, "order %s is %s and keeps %d charges, want %d", order.ID, order.Status, kept, want)
-	}
-	if order.Status == shop.RefundDue && order.Amount > 0 && due == 0 {
-		r.report("I8", order.Sale, "order %s is refund_due and has no charge to refund", order.ID)
-	}
-}
-
-func (r *replayer) readQuotas(ctx context.Context, view ledger.View) error {
-	var owned uint64
-	for quota, err := range view.Quotas(ctx) {
-		if err != nil {
-			return err
-		}
-		if r.skips(quota.Sale) {
-			continue
-		}
-		holder := r.holder(quota.Sale, quota.Buyer)
-		if quota.Live != r.live[holder] {
-			r.report("I3", quota.Sale, "a quota of %s says %d, the lines say %d", quota.Sale, quota.Live, r.live[holder])
-		}
-		if quota.Live < 0 || quota.Live > quota.Limit {
-			r.report("I3", quota.Sale, "a quota of %s says %d of %d", quota.Sale, quota.Live, quota.Limit)
-		}
-		delete(r.live, holder)
-		owned += holder * uint64(quota.Live) //nolint:gosec // a sum to compare, wrapping is meant
-	}
-	for _, live := range r.live {
-		r.report("I3", r.only, "a buyer has %d units and no quota", live)
-	}
-	if owned != r.owned {
-		r.report("I3", r.only, "the quotas are not the sums of the live orders")
-	}
-	return nil
+	return false
 }
 
 func (r *replayer) readBalances(ctx context.Context, view ledger.View) error {
@@ -319,7 +236,9 @@ func (r *replayer) sumUp() {
 			r.report("I2", what.sale, "%s of %s/%s is missing, its orders say %d", name, what.sale, what.sku, units)
 		}
 	}
-	if r.lines != r.claims {
-		r.report("I4", r.only, "%d claims were decided for, %d lines say so, or they are not the same ones", r.claims.count, r.lines.count)
+	for sale, sums := range r.sales {
+		if sums.lines != sums.claims {
+			r.report("I4", sale, "%d claims of %s were decided for, %d lines say so, or not the same of them", sums.claims.count, sale, sums.lines.count)
+		}
 	}
 }
