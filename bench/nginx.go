@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -84,23 +85,30 @@ func (b *bench) startNginx(ctx context.Context, refusal, file []byte) (*yardstic
 		return nil, err
 	}
 	y := &yardstick{server: s, address: address}
-	return y, y.until(func() error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/state.json", nil)
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		if err := response.Body.Close(); err != nil {
-			return err
-		}
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("nginx answers %s", response.Status)
-		}
-		return nil
-	})
+	if err := y.until(func() error { return y.answers(ctx) }); err != nil {
+		return nil, errors.Join(err, y.end())
+	}
+	return y, nil
+}
+
+// answers asks for the file.
+func (y *yardstick) answers(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+y.address+"/state.json", nil)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	if err := response.Body.Close(); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("nginx answers %s", response.Status)
+	}
+	return nil
 }
 
 // end stops nginx.

@@ -41,7 +41,8 @@ func startServer(log string, env []string, name string, args ...string) (*server
 	s := &server{command: exec.Command(name, args...), log: log, exited: make(chan struct{})}
 	s.command.Env = env
 	s.command.Stdout, s.command.Stderr = out, out
-	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// Not SIGKILL, which would leave nginx's workers behind.
+	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := s.command.Start(); err != nil {
 		return nil, err
 	}
