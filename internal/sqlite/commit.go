@@ -21,6 +21,9 @@ var errAgain = errors.New("sqlite: once more")
 func (l *Ledger) commit(ctx context.Context, group []*job) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return errClosed
+	}
 	for {
 		t := &tx{writer: l.desk, names: l.names.Load(), now: l.clock.Now()}
 		err := t.exec(ctx, "BEGIN IMMEDIATE")

@@ -91,7 +91,11 @@ func (c *conn) grow(size int) error {
 	return syscall.Munmap(old)
 }
 
+// close ends the connection; there need not be one.
 func (c *conn) close() error {
+	if c == nil {
+		return nil
+	}
 	for _, s := range c.stmts {
 		sqlite3.Xsqlite3_finalize(c.tls, s.handle)
 	}

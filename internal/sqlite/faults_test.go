@@ -193,6 +193,18 @@ func TestAFailedWriteEndsTheLedgerForEver(t *testing.T) {
 	again.sound()
 }
 
+func TestTheLogStaysShortWhileOrdersCome(t *testing.T) {
+	b := newBook(t, t.TempDir())
+	for range 40 {
+		b.mustSell(1000) // some 1,000 pages each
+	}
+	info, err := os.Stat(filepath.Join(b.dir, "ledger.db-wal"))
+	if err != nil || info.Size() > 80<<20 {
+		t.Errorf("the log has %d bytes, %v; want less than half of what was written", info.Size(), err)
+	}
+	b.sound()
+}
+
 func TestATinyDiskFillsAndEmptiesAgain(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root for a small tmpfs; the same is tested on /dev/full")

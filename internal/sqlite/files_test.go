@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,6 +163,36 @@ func TestAClosedLedgerAnswersNothing(t *testing.T) {
 	if _, err := b.Sales(t.Context()); err == nil {
 		t.Error("a closed ledger lists its sales")
 	}
+}
+
+func TestClosingUnderLoadLosesNothingThatWasAnswered(t *testing.T) {
+	b := newBook(t, t.TempDir())
+	var decided atomic.Int64
+	var crowd sync.WaitGroup
+	first := make(chan struct{})
+	var once sync.Once
+	for range 8 {
+		tickets := b.tickets(200)
+		crowd.Go(func() {
+			for i := range tickets {
+				if _, err := b.Decide(t.Context(), tickets[i:i+1]); err != nil {
+					return
+				}
+				decided.Add(1)
+				once.Do(func() { close(first) })
+			}
+		})
+	}
+	<-first
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	crowd.Wait()
+	again := &book{Ledger: open(t, sqlite.Options{Dir: b.dir, Now: time.Now}), t: t}
+	if got := again.held(); got != decided.Load() {
+		t.Errorf("%d units held, want the %d that were answered", got, decided.Load())
+	}
+	again.sound()
 }
 
 func TestAnEndedContextDecidesNothing(t *testing.T) {

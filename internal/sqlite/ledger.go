@@ -39,7 +39,7 @@ type Ledger struct {
 
 	mu     sync.Mutex // of writing; held by one leader at a time
 	desk   *writer
-	copied int // pages written to the log by the last checkpoint
+	copier checkpointer
 	closed bool
 }
 
@@ -88,6 +88,9 @@ func (l *Ledger) open(ctx context.Context) error {
 	if l.desk, err = openWriter(ctx, path); err != nil {
 		return err
 	}
+	if l.copier.conn, err = dialWriter(ctx, path); err != nil {
+		return err
+	}
 	if l.Books, err = openBooks(ctx, path, readersMax, l.queue.err); err != nil {
 		return err
 	}
@@ -107,11 +110,7 @@ func (l *Ledger) open(ctx context.Context) error {
 // pragmas are those of every connection. The checkpoints that SQLite makes by
 // itself are off where it writes: it ignores it when they fail.
 func pragmas() []string {
-	return []string{
-		fmt.Sprintf("busy_timeout = %d", busyTimeout.Milliseconds()),
-		fmt.Sprintf("cache_size = %d", -cacheKiB),
-		"temp_store = memory",
-	}
+	return []string{fmt.Sprintf("busy_timeout = %d", busyTimeout.Milliseconds()), "temp_store = memory"}
 }
 
 // Clock returns the ledger's clock: the one by which holds end and sales open.
@@ -132,6 +131,7 @@ func (l *Ledger) Close() error {
 	}
 	l.closed = true
 	dead := l.queue.stop(errClosed)
+	l.copier.task.Wait()
 	var errs []error
 	if l.Books != nil {
 		errs = append(errs, l.Books.Close())
@@ -139,7 +139,7 @@ func (l *Ledger) Close() error {
 	// After a failed fsync nothing may be written any more, and the last
 	// connection to close writes a checkpoint: the kernel ends it instead.
 	if !dead && l.desk != nil {
-		errs = append(errs, l.desk.close())
+		errs = append(errs, l.copier.close(), l.desk.close())
 	}
 	return errors.Join(append(errs, l.lock.Close())...)
 }

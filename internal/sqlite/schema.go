@@ -48,8 +48,7 @@ func migrate(ctx context.Context, path string) (err error) {
 // dsn names the file for the driver: a path may hold any character.
 func dsn(path string) string {
 	pragmas := url.Values{"_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
-		fmt.Sprintf("page_size(%d)", pageSize), "journal_mode(wal)", "synchronous(full)",
+		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "journal_mode(wal)", "synchronous(full)",
 	}}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: pragmas.Encode()}).String()
 }

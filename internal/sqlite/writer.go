@@ -10,10 +10,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
-const (
-	pageSize = 4096
-	cacheKiB = 32 << 10 // of pages, per connection: the inner nodes of 10 M orders stay in memory
-)
+const cacheKiB = 32 << 10 // of pages that the writer keeps: the inner nodes of 10 M orders
 
 // writer is the one connection that writes, with what it knows of the books
 // without asking: nobody else can change them.
@@ -31,13 +28,19 @@ type saleBooks struct {
 }
 
 func openWriter(ctx context.Context, path string) (*writer, error) {
-	c, err := dial(ctx, path, true, append(pragmas(), "synchronous = full", "wal_autocheckpoint = 0")...)
+	c, err := dialWriter(ctx, path, fmt.Sprintf("cache_size = %d", -cacheKiB))
 	if err != nil {
 		return nil, err
 	}
 	w := &writer{conn: c}
 	w.forget()
 	return w, w.count(ctx)
+}
+
+// dialWriter opens a connection that may write. It leaves copying the log to
+// the checkpointer.
+func dialWriter(ctx context.Context, path string, more ...string) (*conn, error) {
+	return dial(ctx, path, true, append(append(pragmas(), "synchronous = full", "wal_autocheckpoint = 0"), more...)...)
 }
 
 // forget drops what is known from memory: a rollback may have undone it.
