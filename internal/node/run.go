@@ -50,7 +50,7 @@ func (n *Node) watch(ctx context.Context, crew *crew, served chan error) error {
 	case err := <-crew.failed:
 		return err
 	case err := <-served:
-		if ctx.Err() != nil { // a door was quicker to hear of it
+		if told(ctx) { // a door was quicker to hear of it
 			served <- err
 			return nil
 		}
@@ -58,6 +58,9 @@ func (n *Node) watch(ctx context.Context, crew *crew, served chan error) error {
 		return fmt.Errorf("a door closed: %w", err)
 	}
 }
+
+// told reports whether the node was told to stop.
+func told(ctx context.Context) bool { return ctx.Err() != nil }
 
 // drain waits for both doors to finish what is in flight.
 func (n *Node) drain(served chan error) error {
