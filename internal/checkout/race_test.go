@@ -188,8 +188,8 @@ func TestACrowdOverFourBucketsTakesExactlyWhatThereIs(t *testing.T) {
 // insist asks until there is an order or a no that is not for this moment. Who
 // is told that fewer are free asks for one.
 func (r *road) insist(buyer string, quantity int64) (shop.Order, shop.Code) {
-	for try := range 200 {
-		answer, err := r.desk.Buy(context.Background(), wish(buyer, fmt.Sprint("k", try), quantity))
+	for range 200 {
+		answer, err := r.desk.Buy(context.Background(), wish(buyer, fmt.Sprint("k", r.keys.Add(1)), quantity))
 		if err == nil {
 			return answer.Order, ""
 		}

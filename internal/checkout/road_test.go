@@ -32,6 +32,7 @@ type road struct {
 	herald   *herald.Herald
 	decisive *gated // lets the worker decide, or holds it
 	reads    *counting
+	keys     atomic.Int64
 }
 
 // gated holds decisions back while it is closed.
