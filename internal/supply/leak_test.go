@@ -1,0 +1,52 @@
+package supply_test
+
+import (
+	"testing"
+
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
+)
+
+// A ledger that is down for a while leaves tickets undecided look after look.
+func TestUnitsInTicketsAreNoLeakHoweverLongTheyWait(t *testing.T) {
+	h := open(t, 1, 50)
+	h.tend()
+	before := h.shelf(0)
+	ask := stock.Ask{Claim: shop.ClaimID{1}, Buyer: "ann", SKU: "a", Quantity: 2, Limit: 2, Live: stock.LiveUnknown}
+	if _, err := h.stock.Reserve(t.Context(), shop.Bucket{Sale: sale}, []stock.Ask{ask}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		h.tend()
+	}
+	if got := h.shelf(0); got.Epoch != before.Epoch || got.Free["a"] != 48 {
+		t.Errorf("got epoch %d with %d free units, want %d with 48", got.Epoch, got.Free["a"], before.Epoch)
+	}
+}
+
+// A settlement on its way looks like a leak for a moment.
+func TestALeakIsBelievedOnlyAfterSomeLooksInARow(t *testing.T) {
+	h := open(t, 1, 50)
+	h.tend()
+	bucket, epoch := shop.Bucket{Sale: sale}, h.shelf(0).Epoch
+	h.publish(document(60))
+	grant, err := h.ledger.Grant(t.Context(), bucket, epoch, ledger.Grant{SKU: "a", Quantity: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant.Quantity = 4
+	if err := h.stock.ApplyGrant(t.Context(), bucket, epoch, stock.Grant(grant)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		h.tend()
+	}
+	if _, leaks := h.supplier.Bumps(); leaks != 0 {
+		t.Errorf("%d alarms after two looks, want none yet", leaks)
+	}
+	h.tend()
+	if _, leaks := h.supplier.Bumps(); leaks != 1 {
+		t.Errorf("%d alarms after three looks, want 1", leaks)
+	}
+}
