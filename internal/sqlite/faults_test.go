@@ -195,11 +195,11 @@ func TestAFailedWriteEndsTheLedgerForEver(t *testing.T) {
 
 func TestTheLogStaysShortWhileOrdersCome(t *testing.T) {
 	b := newBook(t, t.TempDir())
-	for range 40 {
+	for range 20 {
 		b.mustSell(1000) // some 1,000 pages each
 	}
 	info, err := os.Stat(filepath.Join(b.dir, "ledger.db-wal"))
-	if err != nil || info.Size() > 80<<20 {
+	if err != nil || info.Size() > 40<<20 {
 		t.Errorf("the log has %d bytes, %v; want less than half of what was written", info.Size(), err)
 	}
 	b.sound()

@@ -25,7 +25,10 @@ func testModel(t *testing.T, open Open) {
 	rapid.Check(t, func(rt *rapid.T) {
 		b := newBench(t, open)
 		b.TB = rt
-		defer func() { b.Close() }()
+		defer func() {
+			b.audit()
+			b.Close()
+		}()
 		w := &walk{bench: b, sale: document("suite", 6)}
 		w.model = newModel(w.sale)
 		b.publish(w.sale, ledger.Created)
@@ -50,7 +53,7 @@ func testModel(t *testing.T, open Open) {
 // add up.
 func (w *walk) compare() {
 	w.Helper()
-	w.audit()
+	w.addUp()
 	stand := w.stand()
 	for sku, want := range w.model.stock {
 		if got := stand.Items[sku]; got != *want {
