@@ -268,3 +268,30 @@ func TestAnotherWishUnderAKeyThatIsNotKnownHereIsRefused(t *testing.T) {
 		t.Errorf("the same wish led to %s, want %s", again.Order.ID, first.Order.ID)
 	}
 }
+
+func TestAKeyOfAPendingOrderIsNotReusedWhateverTheLimitSays(t *testing.T) {
+	r := open(t, document(2))
+	r.decisive.open.Lock()
+	defer r.decisive.open.Unlock()
+	hasty := wish("ann", "k", 2)
+	hasty.Wait = 0
+	r.buy(hasty)
+	for _, quantity := range []int64{1, 3} {
+		if no := r.refused(wish("ann", "k", quantity)); no.Code != shop.KeyReused {
+			t.Errorf("quantity %d: got %s, want key_reused", quantity, no.Code)
+		}
+	}
+}
+
+// The stock still remembers what she gave back; the ledger knows better.
+func TestWhoGaveEverythingBackMayBuyAgain(t *testing.T) {
+	r := open(t, document(5))
+	order := r.buy(wish("ann", "k", 2)).Order
+	r.settled()
+	if _, err := r.desk.Cancel(t.Context(), "ann", order.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.buy(wish("ann", "k2", 2)).Order; got.Status != shop.AwaitingPayment {
+		t.Errorf("got %+v, want a second order", got)
+	}
+}

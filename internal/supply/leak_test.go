@@ -50,3 +50,20 @@ func TestALeakIsBelievedOnlyAfterSomeLooksInARow(t *testing.T) {
 		t.Errorf("%d alarms after three looks, want 1", leaks)
 	}
 }
+
+// The stock came back from a snapshot older than its last reclaim: its free
+// units are not to be believed.
+func TestAReclaimThatTheStockForgotBeginsANewEpoch(t *testing.T) {
+	h := open(t, 1, 50)
+	h.tend()
+	before := h.shelf(0).Epoch
+	back := ledger.Reclaim{Number: 1, SKU: "a", Units: 20}
+	if err := h.ledger.Reclaim(t.Context(), shop.Bucket{Sale: sale}, before, back); err != nil {
+		t.Fatal(err)
+	}
+	h.tend()
+	if got := h.shelf(0); got.Epoch != before+1 || got.Free["a"] != 50 {
+		t.Errorf("got epoch %d with %d free units, want %d with 50", got.Epoch, got.Free["a"], before+1)
+	}
+	h.covered()
+}
