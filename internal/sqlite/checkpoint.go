@@ -71,6 +71,7 @@ func (c *conn) copyLog(ctx context.Context) (left int, err error) {
 func (l *Ledger) copyFailed(err error) error {
 	switch code(err) {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		l.options.Log.Warn("the ledger's log grows: it could not be copied into its file", "error", err)
 		return nil
 	}
 	if err != nil {
