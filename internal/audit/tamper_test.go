@@ -87,7 +87,8 @@ func live(t *testing.T) string {
 	doc := shop.Sale{
 		ID: sale, Title: "Retro", OpensAt: l.now(), Hold: time.Minute, LimitPerBuyer: 2, Challenge: "never", Early: "normal",
 		Items: []shop.Item{
-			{SKU: "a", Title: "A", Stock: 50, Price: money}, {SKU: "b", Title: "B", Stock: 50, Price: money},
+			{SKU: "a", Title: "A", Stock: 50, Price: money},
+			{SKU: "b", Title: "B", Stock: 50, Price: money},
 			{SKU: "gift", Title: "Gift", Stock: 50, Price: shop.Money{Currency: "EUR"}},
 		},
 	}

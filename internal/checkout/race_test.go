@@ -165,10 +165,10 @@ func TestACrowdOverFourBucketsTakesExactlyWhatThereIs(t *testing.T) {
 	for i := range buyers {
 		crowd.Go(func() {
 			order, no := r.insist(fmt.Sprint("buyer", i), int64(1+i%2))
-			switch {
-			case no == "":
+			switch no {
+			case "":
 				won.Add(order.Quantity)
-			case no == shop.SoldOut:
+			case shop.SoldOut:
 				lost.Add(1)
 			default:
 				t.Errorf("buyer %d heard %s at last", i, no)

@@ -28,25 +28,25 @@ func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, patience int
 	wait, stuck := retryMin, false
 	for tries := 1; ; tries++ {
 		decisions, err := w.sift(ctx, tickets)
-		if err != nil && ctx.Err() != nil {
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
 			return nil, false
-		}
-		patient := tries < patience || errors.Is(err, ledger.ErrFull)
-		if err == nil || !patient {
-			if stuck {
-				w.release()
+		case tries >= patience && !errors.Is(err, ledger.ErrFull):
+			w.putAside(tickets, err)
+		default:
+			if !stuck {
+				stuck = true
+				w.hold(len(tickets), err)
 			}
-			if err != nil {
-				w.putAside(tickets, err)
-			}
-			return decisions, true
+			pause(ctx, wait)
+			wait = min(2*wait, retryMax)
+			continue
 		}
-		if !stuck {
-			stuck = true
-			w.hold(len(tickets), err)
+		if stuck {
+			w.release()
 		}
-		pause(ctx, wait)
-		wait = min(2*wait, retryMax)
+		return decisions, true
 	}
 }
 

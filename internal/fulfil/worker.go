@@ -38,6 +38,9 @@ type Worker struct {
 	// Decided tells the buyers who wait, and whoever else wants to know, once
 	// the decisions are on disk.
 	Decided func([]ledger.Decision)
+	// Settled hears of the decisions once the stock has them: units of those
+	// refused are free again. nil: nobody wants to know.
+	Settled func([]ledger.Decision)
 	Log     *slog.Logger
 
 	mu        sync.Mutex
@@ -90,6 +93,9 @@ func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket, patience int
 	crash.At(crash.BeforeSettle)
 	w.settle(ctx, decisions)
 	crash.At(crash.AfterSettle)
+	if w.Settled != nil {
+		w.Settled(decisions)
+	}
 	return true
 }
 

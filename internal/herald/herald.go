@@ -22,6 +22,9 @@ const (
 	// roundEvery is how often every sale that is not closed is looked at, so
 	// that a lost hint costs a second at most.
 	roundEvery = time.Second
+	// aloneEvery is the same where this node hears of every change: there a
+	// look finds only what went wrong.
+	aloneEvery = 10 * time.Second
 	// restFactor keeps looking under a tenth of a core: after a look that took
 	// t, touched sales wait 9 t.
 	restFactor = 9
@@ -37,6 +40,7 @@ type Herald struct {
 	Board  *gate.Board
 	Clock  *ledger.Clock
 	Tend   func(ctx context.Context, sale string) error // hands granted units to the stock; nil: another node does
+	Alone  bool                                         // no other node moves units: whoever does so touches the sale
 	Log    *slog.Logger
 
 	once     sync.Once
@@ -48,6 +52,7 @@ type Herald struct {
 	hint     chan struct{}     // somebody touched something
 	listings map[string]ledger.Listing
 	failing  map[string]string // last fault by sale, so that each is logged once
+	swept    time.Time         // when every sale was last looked at
 }
 
 func (h *Herald) init() {
@@ -139,7 +144,7 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 	h.touched, h.renewed, h.looked = map[string]bool{}, false, make(chan struct{})
 	halted := maps.Clone(h.halted)
 	h.mu.Unlock()
-	defer close(looked)
+	defer close(looked) // after the board shows it
 	if full || renewed || h.listings == nil {
 		moved, err := h.list(ctx, halted)
 		if err != nil {
@@ -152,12 +157,29 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 		}
 	}
 	h.fault(ctx, "", nil)
+	sweep := full && h.sweepDue()
+	var notices []*gate.Notice
 	for _, id := range slices.Sorted(maps.Keys(h.listings)) {
-		if touched[id] || (full && !h.settled(id)) {
-			h.look(ctx, h.listings[id], halted[id])
+		if !touched[id] && (!full || h.rests(id, sweep)) {
+			continue
+		}
+		if notice := h.look(ctx, h.listings[id], halted[id]); notice != nil {
+			notices = append(notices, notice)
 		}
 	}
+	h.Board.Post(notices...)
 	return h.next()
+}
+
+// sweepDue reports whether this round looks at every sale, and notes that it
+// does.
+func (h *Herald) sweepDue() bool {
+	now := h.Clock.Now()
+	if h.Alone && now.Sub(h.swept) < aloneEvery {
+		return false
+	}
+	h.swept = now
+	return true
 }
 
 // putBack leaves to the next round what this one could not look at.
@@ -191,11 +213,11 @@ func (h *Herald) list(ctx context.Context, halted map[string]string) ([]string, 
 	return moved, nil
 }
 
-// settled reports whether the board shows all there will be to see of a sale
-// that is closed, unless somebody touches it.
-func (h *Herald) settled(id string) bool {
+// rests reports whether a full round may pass a sale over that nobody touched:
+// its notice is in order, and it is closed or not swept this time.
+func (h *Herald) rests(id string, sweep bool) bool {
 	notice, ok := h.Board.Notice(id)
-	return ok && notice.Phase == shop.Closed && notice.Supplied
+	return ok && notice.Supplied && (!sweep || notice.Phase == shop.Closed)
 }
 
 // next returns how long until the next flip, a second at most.

@@ -14,10 +14,10 @@ import (
 // lowShare: fewer free units than one in so many are "low".
 const lowShare = 10
 
-// look has one sale tended and posts its notice. Where that fails the sale
-// keeps its units, and the board says that they cannot be had. A closed sale
-// needs no stock: nobody gets a ticket for it any more.
-func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string) {
+// look has one sale tended and returns its notice, nil where ctx ended. Where
+// that fails the sale keeps its units, and the notice says that they cannot be
+// had. A closed sale needs no stock: nobody gets a ticket for it any more.
+func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string) *gate.Notice {
 	id := listing.Sale.ID
 	var err error
 	if h.Tend != nil && halted == "" && listing.Phase != shop.Closed {
@@ -30,7 +30,7 @@ func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string
 	h.fault(ctx, id, err)
 	if err != nil {
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
 		notice = blind(listing)
 		halted = err.Error()
@@ -38,7 +38,7 @@ func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string
 	notice.Halted = halted
 	notice.Supplied = notice.Supplied && halted == "" && listing.Sale.DueAt(h.Clock.Now(), listing.Phase) == listing.Phase
 	notice.No = h.no(notice)
-	h.Board.Post(notice)
+	return notice
 }
 
 // see reads ledger and stock into a notice, the ledger first: units on their
@@ -53,20 +53,13 @@ func (h *Herald) see(ctx context.Context, listing ledger.Listing) (*gate.Notice,
 	notice.Supplied = true
 	free := make(map[string]int64, len(stand.Items))
 	for i := range stand.Buckets {
-		row := &stand.Buckets[i]
-		if listing.Phase == shop.Closed {
-			for sku, units := range row.Granted {
-				free[sku] += units
-			}
-			continue
+		units, supplied, err := h.free(ctx, listing, &stand.Buckets[i])
+		if err != nil {
+			return nil, err
 		}
-		shelf, err := h.Stock.Shelf(ctx, shop.Bucket{Sale: listing.Sale.ID, Number: row.Number})
-		if err != nil && !errors.Is(err, stock.ErrUnknown) {
-			return nil, fmt.Errorf("look at the stock: %w", err)
-		}
-		notice.Supplied = notice.Supplied && err == nil && shelf.Epoch == row.Epoch && shelf.LastGrant == row.LastGrant
-		for sku, units := range shelf.Free {
-			free[sku] += units
+		notice.Supplied = notice.Supplied && supplied
+		for sku, n := range units {
+			free[sku] += n
 		}
 	}
 	for i := range notice.Items {
@@ -79,6 +72,22 @@ func (h *Herald) see(ctx context.Context, listing ledger.Listing) (*gate.Notice,
 		}
 	}
 	return notice, nil
+}
+
+// free returns what one bucket has left of each SKU, and whether it has all
+// that the ledger granted it. A closed sale's grants are free for good.
+func (h *Herald) free(ctx context.Context, listing ledger.Listing, row *ledger.BucketStand) (map[string]int64, bool, error) {
+	if listing.Phase == shop.Closed {
+		return row.Granted, true, nil
+	}
+	shelf, err := h.Stock.Shelf(ctx, shop.Bucket{Sale: listing.Sale.ID, Number: row.Number})
+	if errors.Is(err, stock.ErrUnknown) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("look at the stock: %w", err)
+	}
+	return shelf.Free, shelf.Epoch == row.Epoch && shelf.LastGrant == row.LastGrant, nil
 }
 
 // blind is a notice of a sale whose units cannot be seen.

@@ -26,6 +26,7 @@ type collector struct {
 	answers, reports, seconds  *prometheus.Desc
 	units, free, depth, oldest *prometheus.Desc
 	broken, bumps, leaks       *prometheus.Desc
+	aside                      *prometheus.Desc
 	step, suspended, ready     *prometheus.Desc
 }
 
@@ -46,6 +47,7 @@ func newCollector(n *Node) *collector {
 		depth:     desc("queue_depth", "Tickets on their way to the ledger."),
 		oldest:    desc("oldest_undecided_seconds", "Age of the oldest ticket that is not decided; 0: none."),
 		broken:    desc("audit_broken_invariants", "Invariants broken at the last audit; any above 0 is an alarm."),
+		aside:     desc("tickets_aside", "Tickets that cannot be decided; any above 0 is an alarm."),
 		bumps:     desc("supply_bumps_total", "Epochs of the stock that were ended because its story differed from the ledger's."),
 		leaks:     desc("supply_leaks_total", "Bumps because granted units were missing from the stock; each is an alarm."),
 		step:      desc("clock_step_seconds", "How far the wall clock was set from the ledger's; expiry pauses while it is above 0."),
@@ -58,7 +60,7 @@ func newCollector(n *Node) *collector {
 func (c *collector) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.refusals, c.gate, c.orders, c.answers, c.reports, c.seconds, c.units, c.free, c.depth, c.oldest,
-		c.broken, c.bumps, c.leaks, c.step, c.suspended, c.ready,
+		c.broken, c.aside, c.bumps, c.leaks, c.step, c.suspended, c.ready,
 	} {
 		into <- d
 	}
@@ -83,6 +85,7 @@ func (c *collector) Collect(into chan<- prometheus.Metric) {
 	}
 	gauge(c.oldest, n.oldestUndecided().Seconds())
 	gauge(c.broken, float64(max(n.auditor.Broken(), 0)))
+	gauge(c.aside, float64(n.worker.Aside()))
 	bumps, leaks := n.supplier.Bumps()
 	counter(c.bumps, float64(bumps))
 	counter(c.leaks, float64(leaks))

@@ -38,10 +38,10 @@ func (n *Node) wireRoad() error {
 	n.supplier = &supply.Supplier{Ledger: n.ledger, Sales: n.ledger, Stock: n.stock, Log: log}
 	n.herald = &herald.Herald{
 		Sales: n.ledger, Supply: n.ledger, Stock: n.stock, Board: n.board, Clock: n.ledger.Clock(),
-		Tend: n.supplier.Tend, Log: log,
+		Tend: n.supplier.Tend, Alone: true, Log: log,
 	}
 	n.worker = &fulfil.Worker{
-		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Log: log,
+		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Settled: n.settled, Log: log,
 	}
 	n.sweeper = &fulfil.Sweeper{Worker: n.worker, Stock: n.stock, Buckets: n.allBuckets, Now: time.Now, Log: log}
 	n.auditor = &audit.Auditor{
@@ -127,6 +127,10 @@ func (n *Node) tell(decisions []ledger.Decision) {
 		}
 	}
 	n.desk.Decisions.Announce(decisions)
+}
+
+// settled has the sales looked at whose units moved.
+func (n *Node) settled(decisions []ledger.Decision) {
 	last := ""
 	for i := range decisions {
 		if sale := decisions[i].Order.Sale; sale != last { // a batch is mostly of one sale

@@ -13,14 +13,14 @@ import (
 	"github.com/doorbuster/doorbuster/internal/supply"
 )
 
-// scatter tends until the pool is empty and returns a bucket that has some of
-// SKU a and one that has none.
-func (h *house) scatter(buckets int) (rich, poor int) {
+// scatter tends until the pool is empty, and makes sure that one bucket has
+// some of SKU a and another none.
+func (h *house) scatter(buckets int) {
 	h.t.Helper()
 	for range 50 {
 		h.tend()
 	}
-	rich, poor = -1, -1
+	rich, poor := -1, -1
 	for number := range buckets {
 		if h.shelf(number).Free["a"] > 0 {
 			rich = number
@@ -31,7 +31,6 @@ func (h *house) scatter(buckets int) (rich, poor int) {
 	if rich < 0 || poor < 0 {
 		h.t.Fatalf("every bucket looks alike: rich %d, poor %d", rich, poor)
 	}
-	return rich, poor
 }
 
 // Bucket 0 is empty as well and comes first; but nobody waits there.
