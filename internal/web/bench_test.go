@@ -24,21 +24,24 @@ type scene struct {
 	status  int
 }
 
-// hot are the answers that most of a crowd gets. None may cost memory.
+// hot are the answers that most of a crowd gets, behind a proxy. None may cost
+// memory.
 func hot(t testing.TB) map[string]*scene {
 	soldOut := sneakers()
 	soldOut.ID, soldOut.Items = "sold-out", soldOut.Items[1:2]
 	soldOut.Items[0].Stock = 0
 	h := build(t).publish(sneakers(), soldOut)
+	h.door.Gate.Proxies = gate.NewProxies(prefixes(t, "192.0.2.0/24"))
 	h.door.prepare()
 	strict := build(t).publish(sneakers())
 	strict.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 1}, 64)
+	strict.door.Gate.Proxies = h.door.Gate.Proxies
 	strict.door.prepare()
 	ask := func(sale, token string) string {
 		body := `{"sku":"eu-43","quantity":1}`
 		return fmt.Sprintf("POST /api/v1/sales/%s/orders HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"+
 			"Accept: */*\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nIdempotency-Key: 7f9c2ba4-e88f-4f3c-9c53-0a1b2c3d4e5f\r\n"+
-			"Content-Length: %d\r\n\r\n%s", sale, token, len(body), body)
+			"X-Forwarded-For: 198.51.100.7\r\nContent-Length: %d\r\n\r\n%s", sale, token, len(body), body)
 	}
 	token := h.token("ann")
 	get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: shop.example\r\n\r\n" }
@@ -96,6 +99,23 @@ func BenchmarkAnswer(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				s.play(b)
+			}
+		})
+	}
+}
+
+func BenchmarkQuick(b *testing.B) {
+	for name, s := range hot(b) {
+		c, room := &conn{peer: netip.MustParseAddr("192.0.2.1")}, make([]byte, 0, 4096)
+		request := []byte(s.request)
+		s.door.quick(c, request, room) // spends the limit
+		if took, _ := s.door.quick(c, request, room); took == 0 {
+			continue
+		}
+		b.Run(strings.ReplaceAll(name, " ", "-"), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				s.door.quick(c, request, room)
 			}
 		})
 	}

@@ -1,6 +1,9 @@
 package web
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Bounds of a request. They are read before the server parses it.
 const (
@@ -12,8 +15,8 @@ const (
 // server parses them, and stops at the first that two parsers could read in
 // two ways: that is how requests are smuggled past a proxy. What it lets pass
 // has a request line and header fields ended by CRLF, an origin-form target, a
-// version of HTTP/1.0 or 1.1, proper field names, and a body whose length one
-// Content-Length tells.
+// version of HTTP/1.0 or 1.1, proper field names, values without control
+// characters, and a body whose length one Content-Length tells.
 //
 // The zero framer waits for the first request.
 type framer struct {
@@ -29,10 +32,14 @@ type framer struct {
 // read, and is good only for a request that came in one piece.
 type glimpse struct {
 	host, key, authorization []byte
+	forwarded                []byte // the line that names whom it was forwarded for; nil: none does
 
-	forwarded bool // it names those it was forwarded for
-	special   bool // there is more to it than a quick answer heeds
+	tangled bool // there are several such lines, or one that is too long to walk in passing
+	special bool // there is more to it than a quick answer heeds
 }
+
+// forwardedMax is longer than a list of proxies that anybody runs, in bytes.
+const forwardedMax = 256
 
 // fields is a set of header fields that may come once at most.
 type fields uint8
@@ -170,6 +177,9 @@ func (f *framer) field(line []byte) fault {
 		return oddField
 	}
 	name, value := line[:colon], line[colon+1:]
+	if !isText(value) {
+		return oddField
+	}
 	switch colon {
 	case len("Host"):
 		return f.only(name, "host", fieldHost, value)
@@ -205,7 +215,10 @@ func (f *framer) notice(name, value []byte) {
 	case len("Connection"):
 		f.seen.special = f.seen.special || equalFold(name, "connection") && !keepsAlive(trim(value))
 	case len("X-Forwarded-For"):
-		f.seen.forwarded = f.seen.forwarded || equalFold(name, "x-forwarded-for")
+		if equalFold(name, "x-forwarded-for") {
+			f.seen.tangled = f.seen.tangled || f.seen.forwarded != nil || len(value) > forwardedMax
+			f.seen.forwarded = value
+		}
 	}
 }
 
@@ -276,6 +289,30 @@ func isToken(c byte) bool {
 		1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' |
 		1<<'+' | 1<<'-' | 1<<'.' | 1<<'^' | 1<<'_' | 1<<'`' | 1<<'|' | 1<<'~'
 	return (uint64(1)<<c)&(mask&(1<<64-1))|(uint64(1)<<(c-64))&(mask>>64) != 0
+}
+
+// isText reports whether value has no control characters but tabs. It looks at
+// eight bytes at once: every byte of a head comes by here.
+func isText(value []byte) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(value) >= 8; value = value[8:] {
+		word := binary.LittleEndian.Uint64(value)
+		del := word ^ each*0x7f // a DEL becomes 0
+		odd := (word-each*' ')&^word | (del-each)&^del
+		if odd&high != 0 && !isPlainText(value[:8]) {
+			return false
+		}
+	}
+	return isPlainText(value)
+}
+
+func isPlainText(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // trim cuts the white space around a field's value.

@@ -1,6 +1,9 @@
 package web
 
 import (
+	"bufio"
+	"bytes"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -47,6 +50,9 @@ func smuggled() map[string]string {
 		"a NUL in a name":                get("X\x00A: b"),
 		"a NUL in a value":               get("X-A: b\x00c"),
 		"a control character in a value": get("X-A: b\x01c"),
+		"a bare CR in a long value":      get("X-A: " + strings.Repeat("b", 50) + "\rX-B: c"),
+		"a DEL in a value":               get("X-A: b\x7fc"),
+		"a NUL in a list of proxies":     get("X-Forwarded-For: 192.0.2.1\x00, 192.0.2.2"),
 		"a space in a name":              get("X A: b"),
 		"letters beyond ASCII in a name": get("X-Ä: b"),
 		"two hosts":                      get("Host: y"),
@@ -94,6 +100,42 @@ func TestRequestsThatTwoParsersCouldReadInTwoWaysEndTheConnection(t *testing.T) 
 			}
 			checkBroken(t, answers[0], http.StatusBadRequest, shop.Malformed)
 		})
+	}
+}
+
+// A connection that the server knows is looked at by the quick way first: that
+// must not be taken in either.
+func TestTheQuickWayAnswersNothingThatTwoParsersCouldReadInTwoWays(t *testing.T) {
+	h := openHouse(t, sneakers())
+	const before = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, text := range smuggled() {
+		t.Run(name, func(t *testing.T) {
+			c := (&house{t: t, addr: h.addr}).dial()
+			reader := bufio.NewReader(c)
+			for i, part := range []string{before, strings.Replace(text, "/livez", "/s/retro-85/state.json", 1) + before} {
+				_, err := io.WriteString(c, part)
+				must(t, err)
+				answer := read(t, reader)
+				if i > 0 {
+					checkBroken(t, answer, http.StatusBadRequest, shop.Malformed)
+				}
+			}
+		})
+	}
+}
+
+// Eight bytes at once see what one at a time does.
+func TestAControlCharacterIsSeenWhereverItStands(t *testing.T) {
+	for length := range 20 {
+		for at := range length {
+			for c := range 256 {
+				value := bytes.Repeat([]byte("\x80"), length)
+				value[at] = byte(c)
+				if got, want := isText(value), c >= ' ' && c != 0x7f || c == '\t'; got != want {
+					t.Fatalf("isText(%q) = %v", value, got)
+				}
+			}
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 
@@ -170,15 +171,15 @@ func (d *Door) play(c *conn, s *script, into []byte) ([]byte, bool) {
 // turnAway refuses who comes too often or without a token. Who may pass has
 // paid the address's limit, which the server's turn does not ask again.
 func (d *Door) turnAway(c *conn, into []byte) ([]byte, bool) {
-	seen := &c.frame.seen
-	if seen.forwarded && d.Gate.Proxies.Trusts(c.peer) {
-		return into, false // the server walks the list
+	client, ok := d.clientOf(c)
+	if !ok {
+		return into, false
 	}
 	now := d.Now().UnixNano()
-	err := d.Gate.Admit(c.peer, now)
+	err := d.Gate.Admit(client, now)
 	if err == nil {
 		c.admitted = true
-		_, err = d.Gate.Identify(seen.authorization, now)
+		_, err = d.Gate.Identify(c.frame.seen.authorization, now)
 	}
 	no, ok := errors.AsType[shop.Refusal](err)
 	if !ok {
@@ -187,6 +188,19 @@ func (d *Door) turnAway(c *conn, into []byte) ([]byte, bool) {
 	d.refused(no.Code).Add(1)
 	c.admitted = false
 	return d.appendWhole(into, &no), true
+}
+
+// clientOf returns whose limit counts. Behind trusted proxies that is whom they
+// name, in one line; false: they name nobody so plainly.
+func (d *Door) clientOf(c *conn) (netip.Addr, bool) {
+	seen := &c.frame.seen
+	switch {
+	case seen.tangled:
+		return c.peer, !d.Gate.Proxies.Trusts(c.peer)
+	case seen.forwarded == nil:
+		return c.peer, true
+	}
+	return d.Gate.Client(c.peer, [][]byte{seen.forwarded}), true
 }
 
 // appendWhole appends a refusal down to its last byte.

@@ -96,9 +96,7 @@ func TestAQuickRefusalSpendsNoMoreThanAnyOther(t *testing.T) {
 // Behind a trusted proxy the client is whom it names.
 func TestAQuickRefusalKnowsProxies(t *testing.T) {
 	h := build(t).publish(sneakers()).walk().work()
-	prefixes, err := gate.ParsePrefixes("127.0.0.0/8")
-	must(t, err)
-	h.door.Gate.Proxies = gate.NewProxies(prefixes)
+	h.door.Gate.Proxies = gate.NewProxies(prefixes(t, "127.0.0.0/8"))
 	h.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 1}, 64)
 	h.open()
 	request := "POST " + toRetro + " HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.%d\r\n\r\n"
