@@ -21,7 +21,7 @@ type Clock struct {
 	anchor   time.Time     // the ledger's time …
 	anchored time.Duration // … at this tick
 	last     time.Time
-	stepped  time.Duration // tick at which a step was first seen; 0: none
+	stepped  *time.Duration // tick at which a step was first seen; nil: none
 }
 
 // NewClock begins at the later of wall's time and floor, the latest time that
@@ -61,10 +61,10 @@ func (c *Clock) Step() time.Duration {
 		c.follow(wall, tick)
 		return 0
 	}
-	if c.stepped == 0 {
-		c.stepped = tick
+	if c.stepped == nil {
+		c.stepped = &tick
 	}
-	if step > 0 && tick-c.stepped >= adoptAfter {
+	if step > 0 && tick-*c.stepped >= adoptAfter {
 		c.follow(wall, tick)
 		return 0
 	}
@@ -72,5 +72,5 @@ func (c *Clock) Step() time.Duration {
 }
 
 func (c *Clock) follow(wall time.Time, tick time.Duration) {
-	c.anchor, c.anchored, c.stepped = wall, tick, 0
+	c.anchor, c.anchored, c.stepped = wall, tick, nil
 }
