@@ -76,7 +76,7 @@ plain: ## the tests that the race detector would skew, in a plain build
 
 .PHONY: e2e
 e2e: ## kills, faults, fuzzed requests and a browser against the plain program
-	go test -count=1 -p 1 -v -timeout 10m $(E2E)
+	go test -count=1 -p 1 -v -timeout 20m $(E2E)
 
 ##@ Longer looks
 

@@ -41,10 +41,17 @@ func TestAClaimHasOneIDOnEveryNode(t *testing.T) {
 }
 
 // A key of today stays the key of its order for ever: what an id is must not
-// change with a release. (Computed apart, after RFC 5869 and RFC 2104.)
+// change with a release. Nor must prints, which the ledger keeps, and buckets,
+// where a buyer's limit is counted. (Computed apart, after RFC 5869 and RFC 2104.)
 func TestAnIDDoesNotChangeWithARelease(t *testing.T) {
 	if got, want := hasher(t, 7).Claim("retro-85", "alice", "k1").String(), "8173d4ca0fe65105668641ec415e1afb"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := hasher(t, 7).KeyPrint("retro-85", "k1"), uint64(0x682124a452699fa8); got != want {
+		t.Errorf("got print %#x, want %#x", got, want)
+	}
+	if got, want := hasher(t, 7).Bucket("retro-85", "alice", 1000), 708; got != want {
+		t.Errorf("got bucket %d, want %d", got, want)
 	}
 }
 
