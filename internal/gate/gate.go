@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"errors"
 	"iter"
 	"net/netip"
 	"sync/atomic"
@@ -25,6 +26,13 @@ type Gate struct {
 var errOtherSale error = shop.Refusal{
 	Code:   shop.Forbidden,
 	Detail: "This token is good for another sale only. Ask for one of this sale.",
+}
+
+// Strangers returns what Admit and Identify refuse with, for who would write it
+// beforehand: they differ from call to call in how long to wait only.
+func Strangers() (crowd, nobody shop.Refusal) {
+	no, _ := errors.AsType[shop.Refusal](errUnauthorized)
+	return tooMany(0), no
 }
 
 // Client returns the address that counts as the buyer's.

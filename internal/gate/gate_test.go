@@ -61,6 +61,21 @@ func TestTheGateRefusesAndCountsWhy(t *testing.T) {
 	}
 }
 
+func TestWhatStrangersHearIsKnownBeforehand(t *testing.T) {
+	gate := newGate(t, Rate{PerSecond: 1, Burst: 1}, Rate{})
+	client := netip.MustParseAddr("203.0.113.9")
+	_ = gate.Admit(client, testNow) // spends the limit
+	crowd, nobody := Strangers()
+	crowd.RetryAfter = time.Second
+	_, stranger := gate.Identify(nil, testNow)
+	for want, err := range map[*shop.Refusal]error{&crowd: gate.Admit(client, testNow), &nobody: stranger} {
+		got, _ := errors.AsType[shop.Refusal](err)
+		if diff := cmp.Diff(*want, got); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+	}
+}
+
 func TestEveryReasonHasItsName(t *testing.T) {
 	names := map[string]bool{}
 	for reason := range (&Counts{}).All() {

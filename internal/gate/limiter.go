@@ -153,13 +153,17 @@ func (l *Limiter) refusal(wait time.Duration) error {
 func prebuild(longest time.Duration) []error {
 	refusals := make([]error, seconds(longest)+1)
 	for s := range refusals {
-		refusals[s] = shop.Refusal{
-			Code:       shop.TooManyRequests,
-			Detail:     "Too many requests. Wait as long as Retry-After says, then try once.",
-			RetryAfter: time.Duration(s) * time.Second,
-		}
+		refusals[s] = tooMany(time.Duration(s) * time.Second)
 	}
 	return refusals
+}
+
+func tooMany(wait time.Duration) shop.Refusal {
+	return shop.Refusal{
+		Code:       shop.TooManyRequests,
+		Detail:     "Too many requests. Wait as long as Retry-After says, then try once.",
+		RetryAfter: wait,
+	}
 }
 
 // seconds rounds up: a wait that is told too short is a wasted request.

@@ -49,6 +49,7 @@ type Door struct {
 	said     said
 	showcase showcase
 	mounted  []mount
+	turned   turned
 	origins  []byte // what allowOrigin writes, where that is always the same; nil where not
 	dated    atomic.Pointer[dateText]
 	answers  sync.Pool    // of *[]byte: room for quick answers

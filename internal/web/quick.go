@@ -8,7 +8,9 @@ import (
 	"net/netip"
 	"strconv"
 	"sync/atomic"
+	"time"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/wire"
 )
@@ -25,12 +27,22 @@ type script struct {
 	text  []byte
 	date  int            // where Date stands in text
 	stamp int            // where server_time stands; 0: it has none
+	wait  int            // where the seconds of Retry-After come in; 0: it has none
 	count *atomic.Uint64 // who counts it
 	order bool           // good only for an Idempotency-Key that has no answer yet
 }
 
 // httpDate is what Date looks like.
 const httpDate = http.TimeFormat
+
+// Fields of many scripts.
+const (
+	noSniff   = "X-Content-Type-Options: nosniff\r\n"
+	notStored = "Cache-Control: no-store\r\n" + noSniff
+)
+
+// turned are the scripts for who is turned away at the gate.
+type turned struct{ crowd, nobody *script }
 
 // script makes a script of an answer's parts. Its fields stand where the server
 // would write them.
@@ -40,7 +52,7 @@ func (d *Door) script(status int, contentType, fields string, body []byte) *scri
 	}
 	s := &script{text: fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nDate: ", status, http.StatusText(status))}
 	s.date = len(s.text)
-	s.text = fmt.Appendf(s.text, "%s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s%sX-Content-Type-Options: nosniff\r\n\r\n",
+	s.text = fmt.Appendf(s.text, "%s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s%s\r\n",
 		httpDate, contentType, len(body), d.origins, fields)
 	s.text = append(s.text, body...)
 	return s
@@ -64,7 +76,7 @@ func (d *Door) scriptRefusal(no *refusal) *script {
 	if no == nil || no.retryAfter > 0 || no.status >= http.StatusInternalServerError || no.status == http.StatusUnauthorized {
 		return nil
 	}
-	s := d.script(no.status, wire.ProblemType, "Cache-Control: no-store\r\n", no.body)
+	s := d.script(no.status, wire.ProblemType, notStored, no.body)
 	if s != nil {
 		s.count, s.order = no.count, true
 	}
@@ -72,7 +84,7 @@ func (d *Door) scriptRefusal(no *refusal) *script {
 }
 
 func (d *Door) scriptState(state *stamped) *script {
-	s := d.script(http.StatusOK, jsonType, "Cache-Control: "+cacheSecond+"\r\nCdn-Cache-Control: "+cdnSecond+"\r\n", state.text)
+	s := d.script(http.StatusOK, jsonType, "Cache-Control: "+cacheSecond+"\r\nCdn-Cache-Control: "+cdnSecond+"\r\n"+noSniff, state.text)
 	if s != nil {
 		s.count, s.stamp = &d.Counts.States, len(s.text)-len(state.text)+state.at
 	}
@@ -152,20 +164,44 @@ func (d *Door) fits(s *script, sale []byte, f *framer) bool {
 	return isKey(key) && (s == nil || !d.Desk.KnownKey(view(sale), view(key)))
 }
 
-// play appends the answer, with the times of now. Without a script the answer
-// depends on who asks; false: the server has to give it.
+// scriptTurned writes what the gate says to strangers.
+func (d *Door) scriptTurned() (t turned) {
+	if d.origins == nil {
+		return t
+	}
+	crowd, nobody := gate.Strangers()
+	body := wire.AppendRefusal(nil, &crowd)
+	t.crowd = d.script(wire.Status(crowd.Code), wire.ProblemType, notStored+"Retry-After: \r\n", body)
+	t.crowd.wait = len(t.crowd.text) - len(body) - len("\r\n\r\n")
+	t.crowd.count = d.refused(crowd.Code)
+	t.nobody = d.script(wire.Status(nobody.Code), wire.ProblemType, notStored+"Www-Authenticate: Bearer\r\n", wire.AppendRefusal(nil, &nobody))
+	t.nobody.count = d.refused(nobody.Code)
+	return t
+}
+
+// play appends the answer. Without a script it depends on who asks; false: the
+// server has to give it.
 func (d *Door) play(c *conn, s *script, into []byte) ([]byte, bool) {
 	if s == nil {
 		return d.turnAway(c, into)
 	}
+	return d.recite(s, 0, into), true
+}
+
+// recite appends a script, with the times of now, and counts it.
+func (d *Door) recite(s *script, wait time.Duration, into []byte) []byte {
 	s.count.Add(1)
 	begin := len(into)
-	into = append(into, s.text...)
+	if s.wait > 0 {
+		into = append(into, s.text[:s.wait]...)
+		into = strconv.AppendInt(into, d.jittered(wait), 10)
+	}
+	into = append(into, s.text[s.wait:]...)
 	copy(into[begin+s.date:], d.date().text)
 	if s.stamp > 0 {
 		wire.AppendMoment(into[begin+s.stamp:begin+s.stamp], d.Now())
 	}
-	return into, true
+	return into
 }
 
 // turnAway refuses who comes too often or without a token. Who may pass has
@@ -176,18 +212,14 @@ func (d *Door) turnAway(c *conn, into []byte) ([]byte, bool) {
 		return into, false
 	}
 	now := d.Now().UnixNano()
-	err := d.Gate.Admit(client, now)
-	if err == nil {
-		c.admitted = true
-		_, err = d.Gate.Identify(c.frame.seen.authorization, now)
+	if no, ok := errors.AsType[shop.Refusal](d.Gate.Admit(client, now)); ok {
+		return d.recite(d.turned.crowd, no.RetryAfter, into), true
 	}
-	no, ok := errors.AsType[shop.Refusal](err)
-	if !ok {
-		return into, false
+	if _, err := d.Gate.Identify(c.frame.seen.authorization, now); err != nil {
+		return d.recite(d.turned.nobody, 0, into), true
 	}
-	d.refused(no.Code).Add(1)
-	c.admitted = false
-	return d.appendWhole(into, &no), true
+	c.admitted = true
+	return into, false
 }
 
 // clientOf returns whose limit counts. Behind trusted proxies that is whom they
@@ -201,28 +233,6 @@ func (d *Door) clientOf(c *conn) (netip.Addr, bool) {
 		return c.peer, true
 	}
 	return d.Gate.Client(c.peer, [][]byte{seen.forwarded}), true
-}
-
-// appendWhole appends a refusal down to its last byte.
-func (d *Door) appendWhole(to []byte, no *shop.Refusal) []byte {
-	var space [1024]byte
-	status, body := wire.Status(no.Code), wire.AppendRefusal(space[:0], no)
-	to = append(to, "HTTP/1.1 "...)
-	to = strconv.AppendInt(to, int64(status), 10)
-	to = append(append(to, ' '), http.StatusText(status)...)
-	to = append(append(to, "\r\nDate: "...), d.date().text...)
-	to = append(to, "\r\nContent-Type: "+wire.ProblemType+"\r\nContent-Length: "...)
-	to = strconv.AppendInt(to, int64(len(body)), 10)
-	to = append(append(to, "\r\n"...), d.origins...)
-	to = append(to, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"...)
-	if status == http.StatusUnauthorized {
-		to = append(to, "Www-Authenticate: Bearer\r\n"...)
-	}
-	if no.RetryAfter > 0 {
-		to = append(to, "Retry-After: "...)
-		to = append(strconv.AppendInt(to, d.jittered(no.RetryAfter), 10), "\r\n"...)
-	}
-	return append(append(to, "\r\n"...), body...)
 }
 
 // dateText is what Date says in one second.

@@ -73,6 +73,7 @@ func (d *Door) prepare() {
 	d.places = placesOf()
 	d.said = d.writeAll()
 	d.origins = d.writeOrigins()
+	d.turned = d.scriptTurned()
 	d.showcase.windows.Store(&map[string]*window{})
 }
 
