@@ -28,6 +28,9 @@ func (exportCommand) Help() string {
 
 // Run writes the files.
 func (c exportCommand) Run(ctx context.Context, p program) error {
+	if err := page.CheckOrigin(c.APIOrigin); err != nil {
+		return misused(err)
+	}
 	data, err := c.folder(p)
 	if err != nil {
 		return err

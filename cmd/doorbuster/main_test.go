@@ -160,7 +160,7 @@ func TestASaleFileThatBreaksAPromiseEndsServeAndChangesNothing(t *testing.T) {
 	env := func(name string) string {
 		return map[string]string{"DOORBUSTER_ADMIN_URL": n.operators, "DOORBUSTER_DATA": data}[name]
 	}
-	if code := run(t.Context(), []string{"sale", "show", "drop"}, program{getenv: env, stdout: &out, stderr: &out}); code != exitDone || !strings.Contains(out.String(), "100 EUR") {
+	if code := run(t.Context(), []string{"sale", "show", "drop"}, program{getenv: env, stdout: &out, stderr: &out}); code != exitDone || !strings.Contains(out.String(), "1.00 EUR") {
 		t.Errorf("exit code %d:\n%s", code, out.String())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/admin"
+	"github.com/doorbuster/doorbuster/internal/page"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -64,7 +65,7 @@ func (c publishCommand) Run(ctx context.Context, p program) error {
 			printJSON(p, said.body)
 			continue
 		}
-		done := "stands as published"
+		done := "published"
 		if said.status == http.StatusCreated {
 			done = "created"
 		}
@@ -128,8 +129,7 @@ func show(to io.Writer, sale admin.Sale) error {
 		row("")
 		row("SKU", "PRICE", "TOTAL", "FREE", "HELD", "SOLD", "WITHDRAWN", "TITLE")
 		for _, item := range sale.Items {
-			price := strconv.FormatInt(item.Price.Amount, 10) + " " + item.Price.Currency
-			row(item.SKU, price, item.Total, item.Pool+item.Granted, item.Held, item.Sold, item.Withdrawn, item.Title)
+			row(item.SKU, page.PlainMoney(shop.Money(item.Price)), item.Total, item.Pool+item.Granted, item.Held, item.Sold, item.Withdrawn, item.Title)
 		}
 	})
 }

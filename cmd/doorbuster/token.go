@@ -33,7 +33,7 @@ func (tokenCommand) Help() string {
 	return `The token is signed with the buyer key: DOORBUSTER_BUYER_KEY, the file in DOORBUSTER_BUYER_KEY_FILE, or buyer-key in the node's folder. A shop makes its own tokens the same way: a JWT with sub and exp, signed with HS256.
 
     doorbuster token --buyer alice
-    curl -H "Authorization: Bearer $(doorbuster token --buyer alice)" http://127.0.0.1:8080/api/v1/orders`
+    curl -H "Authorization: Bearer $(doorbuster token --buyer alice)" 'http://127.0.0.1:8080/api/v1/orders?sale=retro-85'`
 }
 
 // Run prints the token.

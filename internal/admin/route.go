@@ -70,7 +70,7 @@ func (d *Door) choose(by methods) http.HandlerFunc {
 		handler, ok := by[method]
 		if !ok {
 			w.Header().Set("Allow", allow)
-			refuse(w, shop.Refusal{Code: shop.MethodNotAllowed, Detail: "Here goes " + allow + "."})
+			refuse(w, shop.Refusal{Code: shop.MethodNotAllowed, Detail: "Use " + allow + " here."})
 			return
 		}
 		handler(w, r)

@@ -52,6 +52,9 @@ type Cashier struct {
 	Board    *gate.Board
 	Now      func() time.Time // the ledger's clock
 
+	// Late brings the units of an order whose time is over to where pay can take
+	// them again, and runs it. nil: pay takes what it finds.
+	Late func(ctx context.Context, order shop.Order, pay func() error) error
 	// Moved hears of every order whose units may have moved between accounts.
 	Moved func(order shop.Order)
 	// Count hears what became of each report.
@@ -100,10 +103,28 @@ func (c *Cashier) returnTo(order *shop.Order) string {
 // Pay records money that the merchant's own cashier took. The order's page at
 // the provider, if it has one, ends: nobody should pay twice.
 func (c *Cashier) Pay(ctx context.Context, payment ledger.Payment) (shop.Order, error) {
-	order, err := c.Orders.Pay(ctx, payment)
+	order, err := c.pay(ctx, payment)
 	if err == nil {
 		c.ended(ctx, &order)
 	}
+	return order, err
+}
+
+// pay records a payment. The ledger decides what it pays; one that comes late
+// finds its units where they can be taken again, if any are left.
+func (c *Cashier) pay(ctx context.Context, payment ledger.Payment) (shop.Order, error) {
+	order, err := c.Claims.Order(ctx, payment.Order)
+	if err != nil {
+		return order, err
+	}
+	over := order.Status == shop.AwaitingPayment && !c.Now().Before(order.PayBy)
+	if c.Late == nil || (order.Status != shop.Expired && !over) {
+		return c.Orders.Pay(ctx, payment)
+	}
+	err = c.Late(ctx, order, func() (err error) {
+		order, err = c.Orders.Pay(ctx, payment)
+		return err
+	})
 	return order, err
 }
 
@@ -179,7 +200,7 @@ func (c *Cashier) report(ctx context.Context, header http.Header, body []byte) (
 // settle brings a charge into the ledger. The ledger decides what it pays:
 // amount and currency against the order's, in time, late, twice.
 func (c *Cashier) settle(ctx context.Context, event *payments.Event) (Outcome, error) {
-	order, err := c.Orders.Pay(ctx, ledger.Payment{
+	order, err := c.pay(ctx, ledger.Payment{
 		Order: event.Order, Reference: event.Charge.Reference, EventID: event.ID,
 		Amount: event.Charge.Amount, Currency: event.Charge.Currency,
 	})

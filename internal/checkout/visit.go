@@ -15,7 +15,7 @@ import (
 const (
 	// lookMax bounds the wait for a fresh look at the stock before a buyer who
 	// found none hears so. The look itself takes about a millisecond.
-	lookMax = 250 * time.Millisecond
+	lookMax = time.Second
 	// askAgain is what a buyer is told to wait where units are on their way.
 	askAgain = time.Second
 )

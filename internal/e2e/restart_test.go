@@ -221,9 +221,9 @@ func TestUnpaidUnitsReturn(t *testing.T) {
 	t.Parallel()
 	n := serve(t, setup{})
 	op, s := n.operator(), newStreet(t, n, 8)
-	only := newSale("only", 1, map[string]int64{"one": 1})
+	only := newSale("only", 1, map[string]int64{"one": 1, "spare": 2})
 	op.publish(t, only)
-	first, next := s.shopper(t, "first"), s.shopper(t, "next")
+	first, next, slow := s.shopper(t, "first"), s.shopper(t, "next"), s.shopper(t, "slow")
 	won := first.buy(t.Context(), wish{"only", "k", "one", 1})
 	if won.kind() != decided || won.order.PayBy == nil {
 		t.Fatalf("the first buyer: %s", won)
@@ -235,6 +235,10 @@ func TestUnpaidUnitsReturn(t *testing.T) {
 	lost := next.buy(t.Context(), wish{"only", "k", "one", 1})
 	if lost.code != "sold_out" || lost.mayReturn == nil || !*lost.mayReturn {
 		t.Errorf("while the unit is held: %s, want sold_out that may return", lost)
+	}
+	dozed := slow.buy(t.Context(), wish{"only", "k", "spare", 1})
+	if dozed.kind() != decided {
+		t.Fatalf("the slow buyer: %s", dozed)
 	}
 	n.kill() // a deadline passes over restarts
 	n.start(t)
@@ -257,6 +261,16 @@ func TestUnpaidUnitsReturn(t *testing.T) {
 	op.must(t, http.MethodPost, "/orders/"+won.order.ID+"/paid", map[string]string{"reference": "late"}, late, http.StatusOK)
 	if late.Status != "refund_due" {
 		t.Errorf("paid after the end, with no unit left: %s, want refund_due", late.Status)
+	}
+	within(t, 10*time.Second, func() error {
+		if now, _ := slow.order(t.Context(), dozed.order.ID); now == nil || now.Status != "expired" {
+			return fmt.Errorf("the slow buyer's order: %+v, want expired", now)
+		}
+		return nil
+	})
+	op.must(t, http.MethodPost, "/orders/"+dozed.order.ID+"/paid", map[string]string{"reference": "later"}, late, http.StatusOK)
+	if late.Status != "paid" {
+		t.Errorf("paid after the end, with units left: %s, want paid", late.Status)
 	}
 	for _, fault := range s.history.faults(only, op.orders(t, "only")) {
 		t.Error(fault)

@@ -25,11 +25,14 @@ const (
 	// aloneEvery is the same where this node hears of every change: there a
 	// look finds only what went wrong.
 	aloneEvery = 10 * time.Second
-	// restFactor keeps looking under a tenth of a core: after a look that took
-	// t, touched sales wait 9 t.
-	restFactor = 9
-	// restMin is the least time between two looks at touched sales.
-	restMin = 10 * time.Millisecond
+	// restFactor keeps looking under a twentieth of a core: after a look that
+	// took t, touched sales wait 19 t.
+	restFactor = 19
+	// restMin is the least time between two looks at touched sales, restMax the
+	// longest: a look that took long waited for the disk, and a buyer may wait
+	// for the next one.
+	restMin = 20 * time.Millisecond
+	restMax = 400 * time.Millisecond
 )
 
 // Herald looks at every sale of the node. Its fields are set once.
@@ -126,7 +129,7 @@ func (h *Herald) Run(ctx context.Context) error {
 		began := h.Clock.Now()
 		next := h.Round(ctx, full)
 		now := h.Clock.Now()
-		rest.Reset(max(restMin, restFactor*now.Sub(began)))
+		rest.Reset(min(max(restMin, restFactor*now.Sub(began)), restMax))
 		if at := now.Add(next); full || at.Before(deadline) { // a sale just published may open before the next full round
 			deadline = at
 		}

@@ -112,7 +112,7 @@ func state(free, total int64) gate.State {
 // soldOut is final only where the ledger says that nothing is held either.
 func soldOut(balance ledger.Balance, asOf int64) *shop.Refusal {
 	if balance.Gone(1) {
-		return &shop.Refusal{Code: shop.SoldOut, Detail: "Sold out: every unit has been paid for.", AsOf: asOf}
+		return &shop.Refusal{Code: shop.SoldOut, Detail: "Sold out: no unit is left, and none is held that could come back.", AsOf: asOf}
 	}
 	return &shop.Refusal{
 		Code: shop.SoldOut, MayReturn: true,

@@ -18,11 +18,9 @@ func (n *Node) Run(ctx context.Context) error {
 		n.options.Log.Warn("payments are a sandbox: nobody pays real money; --payments none leaves them to the shop's own cashier")
 	}
 	crew := muster(ctx, n.walkers())
-	doors, closeDoors := context.WithCancel(ctx)
-	defer closeDoors()
-	served := make(chan error, 2)
-	go func() { served <- n.door.Serve(doors, n.buyers) }()
-	go func() { served <- n.admin.Serve(doors, n.operators) }()
+	served, buyers, operators := n.openDoors(ctx)
+	defer buyers()
+	defer operators()
 	n.greet()
 
 	err := n.watch(ctx, crew, served)
@@ -31,17 +29,31 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	n.options.Log.Info("stopping: no new buyers; what is in flight is finished")
-	closeDoors()
-	err = errors.Join(err, n.drain(served))
+	buyers()
+	err = errors.Join(err, n.drain(served, operators))
 	crew.stop()
 	return errors.Join(err, n.Close())
+}
+
+// doors hold what each door's Serve returned.
+type doors struct{ buyers, operators chan error }
+
+// openDoors serves at both doors until each is told to close. The operators'
+// stays open while buyers are seen out: /readyz there says why.
+func (n *Node) openDoors(ctx context.Context) (served doors, closeBuyers, closeOperators context.CancelFunc) {
+	buyers, closeBuyers := context.WithCancel(ctx)
+	operators, closeOperators := context.WithCancel(context.WithoutCancel(ctx))
+	served = doors{make(chan error, 1), make(chan error, 1)}
+	go func() { served.buyers <- n.door.Serve(buyers, n.buyers) }()
+	go func() { served.operators <- n.admin.Serve(operators, n.operators) }()
+	return served, closeBuyers, closeOperators
 }
 
 // errFatal says that the ledger's state on disk is not known.
 var errFatal = errors.New("the ledger cannot be trusted to have written; start again to read what is on disk")
 
 // watch waits for a reason to stop.
-func (n *Node) watch(ctx context.Context, crew *crew, served chan error) error {
+func (n *Node) watch(ctx context.Context, crew *crew, served doors) error {
 	select {
 	case <-ctx.Done():
 		return nil
@@ -49,27 +61,30 @@ func (n *Node) watch(ctx context.Context, crew *crew, served chan error) error {
 		return fmt.Errorf("%w: %w", errFatal, err)
 	case err := <-crew.failed:
 		return err
-	case err := <-served:
-		if told(ctx) { // a door was quicker to hear of it
-			served <- err
+	case err := <-served.buyers:
+		served.buyers <- http.ErrServerClosed // for drain
+		if told(ctx) {                        // the door was quicker to hear of it
 			return nil
 		}
-		served <- nil // drain waits for two
-		return fmt.Errorf("a door closed: %w", err)
+		return fmt.Errorf("the buyers' door closed: %w", err)
+	case err := <-served.operators:
+		served.operators <- http.ErrServerClosed
+		return fmt.Errorf("the operators' door closed: %w", err)
 	}
 }
 
 // told reports whether the node was told to stop.
 func told(ctx context.Context) bool { return ctx.Err() != nil }
 
-// drain waits for both doors to finish what is in flight.
-func (n *Node) drain(served chan error) error {
+// drain waits for the buyers' door to finish what is in flight, and closes the
+// operators' after it.
+func (n *Node) drain(served doors, closeOperators func()) error {
 	timer := time.NewTimer(drainMax)
 	defer timer.Stop()
 	var faults []error
-	for range 2 {
+	for _, door := range []chan error{served.buyers, served.operators} {
 		select {
-		case err := <-served:
+		case err := <-door:
 			if !errors.Is(err, http.ErrServerClosed) {
 				faults = append(faults, err)
 			}
@@ -78,6 +93,7 @@ func (n *Node) drain(served chan error) error {
 		case <-timer.C:
 			return fmt.Errorf("some requests were still open after %s", drainMax)
 		}
+		closeOperators()
 	}
 	return errors.Join(faults...)
 }

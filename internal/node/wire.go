@@ -72,7 +72,7 @@ func (n *Node) wirePayments() {
 	}
 	n.cashier = &cashier.Cashier{
 		Orders: n.ledger, Claims: n.ledger, Board: n.board, Now: n.ledger.Clock().Now,
-		Moved: n.moved, Count: func(o cashier.Outcome) { n.reports[o].Add(1) }, Log: n.options.Log,
+		Late: n.supplier.Fetch, Moved: n.moved, Count: func(o cashier.Outcome) { n.reports[o].Add(1) }, Log: n.options.Log,
 	}
 	n.expirer = &expiry.Expirer{
 		Holds: n.ledger, Orders: n.ledger, Clock: n.ledger.Clock(), Released: n.released, Log: n.options.Log,

@@ -14,7 +14,7 @@ import (
 // appears whole or not at all, and the page after everything it needs, so a
 // second export may overwrite a folder that is being served.
 func (p *Pages) Export(dir string, sale shop.Sale, apiOrigin string) error {
-	if err := checkOrigin(apiOrigin); err != nil {
+	if err := CheckOrigin(apiOrigin); err != nil {
 		return err
 	}
 	// Two steps up lead to the root from /s/{sale}/ and from /s/{sale} alike,

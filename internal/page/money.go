@@ -21,8 +21,8 @@ func minorDigits(currency string) int {
 	return 2
 }
 
-// plainMoney writes an amount for readers without JavaScript: "129.00 EUR".
-func plainMoney(money shop.Money) string {
+// PlainMoney writes an amount for readers without JavaScript: "129.00 EUR".
+func PlainMoney(money shop.Money) string {
 	if money.Amount == 0 {
 		return "Free"
 	}

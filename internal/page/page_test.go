@@ -196,7 +196,7 @@ func TestAmountsAreWrittenInTheCurrencysOwnDigits(t *testing.T) {
 		"12.900 KWD": {Amount: 12900, Currency: "KWD"},
 		"Free":       {Amount: 0, Currency: "EUR"},
 	} {
-		if got := plainMoney(money); got != want {
+		if got := PlainMoney(money); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}

@@ -19,8 +19,8 @@ func metaPolicy(apiOrigin string) string {
 		connect + "; base-uri 'none'; form-action 'self'"
 }
 
-// checkOrigin says what is wrong with an API origin.
-func checkOrigin(origin string) error {
+// CheckOrigin says what is wrong with an API origin.
+func CheckOrigin(origin string) error {
 	if origin == "" {
 		return nil
 	}

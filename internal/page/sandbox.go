@@ -62,7 +62,7 @@ func (p *Pages) SandboxPage(sandbox Sandbox, acceptLanguage string) (Document, e
 	v := sandboxView{
 		Sandbox: sandbox, Assets: "/assets/", Lang: lang, Words: words,
 		Headline: headline, Text: words[string(sandbox.State)+"_text"],
-		Total:   plainMoney(shop.Money{Amount: sandbox.Amount, Currency: sandbox.Currency}),
+		Total:   PlainMoney(shop.Money{Amount: sandbox.Amount, Currency: sandbox.Currency}),
 		Payable: sandbox.State == SandboxOpen || sandbox.State == SandboxDeclined,
 	}
 	if !sandbox.PayBy.IsZero() {

@@ -81,7 +81,7 @@ func newView(sale shop.Sale, at place) view {
 	same := true
 	for _, item := range sale.Items {
 		same = same && item.Price == sale.Items[0].Price
-		v.Items = append(v.Items, viewItem{SKU: item.SKU, Title: item.Title, Price: plainMoney(item.Price)})
+		v.Items = append(v.Items, viewItem{SKU: item.SKU, Title: item.Title, Price: PlainMoney(item.Price)})
 		v.Facts.Items = append(v.Facts.Items, fact{
 			SKU: item.SKU, Title: item.Title, Amount: item.Price.Amount,
 			Currency: item.Price.Currency, Digits: minorDigits(item.Price.Currency),

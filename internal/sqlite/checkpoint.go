@@ -11,8 +11,10 @@ import (
 
 const (
 	// walMax is how many pages are written to the log before they are copied
-	// into the file: 16 MB, which a restart reads in a tenth of a second.
-	walMax = 4000
+	// into the file: 64 MB, which a restart reads in some tenths of a second.
+	// A page that many commits wrote is copied once: four times the log saves
+	// a twelfth of an order's CPU.
+	walMax = 16_000
 
 	// walRest is how few pages a commit copies itself without anybody noticing.
 	walRest = 100

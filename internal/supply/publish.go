@@ -42,17 +42,36 @@ func (s *Supplier) lower(ctx context.Context, sale *shop.Sale) error {
 	if err != nil {
 		return err
 	}
-	stand, err := s.Ledger.Stand(ctx, sale.ID)
+	return s.fetch(ctx, sale.ID, withdrawn)
+}
+
+// Fetch brings the order's units into the pool, as far as any are free, and
+// keeps them there while pay runs: an open sale's pool is mostly empty, and a
+// late payment takes its units from there. What pay leaves goes back with the
+// next pass.
+func (s *Supplier) Fetch(ctx context.Context, order shop.Order, pay func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fetch(ctx, order.Sale, map[string]int64{order.SKU: order.Quantity}); err != nil {
+		// The money is there: it is recorded all the same, if only as due.
+		s.Log.Warn("fetch units for a late payment", "order", order.ID.String(), "error", err)
+	}
+	return pay()
+}
+
+// fetch brings the pool up to so many units of each SKU, from the buckets.
+func (s *Supplier) fetch(ctx context.Context, sale string, units map[string]int64) error {
+	stand, err := s.Ledger.Stand(ctx, sale)
 	if err != nil {
-		return fmt.Errorf("read how %s stands: %w", sale.ID, err)
+		return fmt.Errorf("read how %s stands: %w", sale, err)
 	}
 	for i := range stand.Buckets {
-		shelf, err := s.agree(ctx, sale.ID, &stand.Buckets[i])
+		shelf, err := s.agree(ctx, sale, &stand.Buckets[i])
 		if err != nil {
 			return err
 		}
-		bucket := shop.Bucket{Sale: sale.ID, Number: stand.Buckets[i].Number}
-		if err := s.empty(ctx, bucket, &shelf, withdrawn); err != nil {
+		bucket := shop.Bucket{Sale: sale, Number: stand.Buckets[i].Number}
+		if err := s.empty(ctx, bucket, &shelf, units); err != nil {
 			return err
 		}
 	}
@@ -80,12 +99,12 @@ func (s *Supplier) withdrawn(ctx context.Context, next *shop.Sale) (map[string]i
 }
 
 // empty takes from one bucket what the pool still lacks of every SKU.
-func (s *Supplier) empty(ctx context.Context, bucket shop.Bucket, shelf *stock.Shelf, withdrawn map[string]int64) error {
+func (s *Supplier) empty(ctx context.Context, bucket shop.Bucket, shelf *stock.Shelf, wanted map[string]int64) error {
 	stand, err := s.Ledger.Stand(ctx, bucket.Sale)
 	if err != nil {
 		return fmt.Errorf("read how %s stands: %w", bucket.Sale, err)
 	}
-	for sku, units := range withdrawn {
+	for sku, units := range wanted {
 		missing := units - stand.Items[sku].Pool
 		if missing <= 0 || shelf.Free[sku] == 0 {
 			continue
