@@ -29,8 +29,8 @@ const (
 	// took t, touched sales wait 19 t.
 	restFactor = 19
 	// restMin is the least time between two looks at touched sales, restMax the
-	// longest: a look that took long waited for the disk, and a buyer may wait
-	// for the next one.
+	// longest for each sale looked at: one look that took long waited for the
+	// disk, and a buyer may wait for the next one.
 	restMin = 20 * time.Millisecond
 	restMax = 400 * time.Millisecond
 )
@@ -56,6 +56,7 @@ type Herald struct {
 	listings map[string]ledger.Listing
 	failing  map[string]string // last fault by sale, so that each is logged once
 	swept    time.Time         // when every sale was last looked at
+	looks    int               // sales that the last round looked at
 }
 
 func (h *Herald) init() {
@@ -129,7 +130,7 @@ func (h *Herald) Run(ctx context.Context) error {
 		began := h.Clock.Now()
 		next := h.Round(ctx, full)
 		now := h.Clock.Now()
-		rest.Reset(min(max(restMin, restFactor*now.Sub(began)), restMax))
+		rest.Reset(max(restMin, min(restFactor*now.Sub(began), restMax*time.Duration(h.looks))))
 		if at := now.Add(next); full || at.Before(deadline) { // a sale just published may open before the next full round
 			deadline = at
 		}
@@ -171,6 +172,7 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 		}
 	}
 	h.Board.Post(notices...)
+	h.looks = len(notices)
 	return h.next()
 }
 
