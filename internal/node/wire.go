@@ -12,7 +12,6 @@ import (
 	"github.com/doorbuster/doorbuster/internal/cashier"
 	"github.com/doorbuster/doorbuster/internal/checkout"
 	"github.com/doorbuster/doorbuster/internal/config"
-	"github.com/doorbuster/doorbuster/internal/crash"
 	"github.com/doorbuster/doorbuster/internal/expiry"
 	"github.com/doorbuster/doorbuster/internal/fulfil"
 	"github.com/doorbuster/doorbuster/internal/gate"
@@ -154,7 +153,6 @@ func (n *Node) moved(order shop.Order) {
 
 // released hears of sales to which units came back.
 func (n *Node) released(sales []string) {
-	crash.At(crash.ReleaseCommitted)
 	for _, sale := range sales {
 		n.herald.Touch(sale)
 	}
