@@ -43,6 +43,7 @@ type house struct {
 	addr     string
 	stop     context.CancelFunc // of the door
 	stopped  chan error
+	walking  bool          // the herald looks by itself
 	working  chan struct{} // closed: the worker works
 }
 
@@ -110,6 +111,7 @@ func build(t testing.TB) *house {
 // walk starts the walkers; the worker waits until work is called.
 func (h *house) walk() *house {
 	h.t.Helper()
+	h.walking = true
 	ctx, cancel := context.WithCancel(context.Background())
 	var walkers sync.WaitGroup
 	walkers.Go(func() { _ = h.herald.Run(ctx) })
@@ -162,8 +164,13 @@ func (h *house) publish(sales ...shop.Sale) *house {
 	for _, sale := range sales {
 		_, err := h.supplier.Publish(h.t.Context(), sale)
 		must(h.t, err)
+		if h.walking {
+			<-h.herald.Renew(sale.ID)
+		}
 	}
-	h.herald.Round(h.t.Context(), true)
+	if !h.walking {
+		h.herald.Round(h.t.Context(), true)
+	}
 	return h
 }
 
