@@ -18,7 +18,7 @@ type Known struct {
 
 // Load adds every claim that the ledger has decided.
 func (k *Known) Load(ctx context.Context, claims ledger.Claims) error {
-	for print, err := range claims.Decided(ctx) {
+	for print, err := range claims.Decided(ctx, "", 0) {
 		if err != nil {
 			return fmt.Errorf("read the decided claims: %w", err)
 		}

@@ -108,7 +108,7 @@ func (w *Worker) settle(ctx context.Context, decisions []ledger.Decision) {
 	for i := range decisions {
 		d := &decisions[i]
 		byBucket[d.Ticket.Bucket] = append(byBucket[d.Ticket.Bucket],
-			stock.Settlement{Ticket: d.Ticket, Verdict: d.Verdict, Live: d.Live})
+			stock.Settlement{Ticket: d.Ticket, Verdict: d.Verdict, Live: d.Live, Mark: d.Order.AsOf})
 	}
 	for bucket, settlements := range byBucket {
 		if err := w.Stock.Settle(amends, bucket, settlements); err != nil {

@@ -22,6 +22,7 @@ var (
 	ErrEpoch    = errors.New("ledger: the bucket has moved to another epoch")
 	ErrShort    = errors.New("ledger: the pool holds fewer units than asked")
 	ErrUnsound  = errors.New("ledger: a ticket that nobody can decide")
+	ErrBehind   = errors.New("ledger: older than the stock, so it has lost history; restore the newest ledger before selling on")
 )
 
 // Claims is what checkout and fulfilment ask of the ledger.
@@ -40,9 +41,11 @@ type Claims interface {
 	// sale has an empty standing.
 	Standing(ctx context.Context, sale, buyer string) (Standing, error)
 
-	// Decided yields every claim that has an answer, so that a node can tell
-	// known keys from new ones without asking again.
-	Decided(ctx context.Context) iter.Seq2[Print, error]
+	// Decided yields the sale's claims that were decided after the one of that
+	// row, in the order decided, so that a node can tell known keys from new
+	// ones without asking again. Row 0 is before the first. An empty sale
+	// stands for every sale; rows mean nothing then.
+	Decided(ctx context.Context, sale string, after int64) iter.Seq2[Print, error]
 }
 
 // Decision is the ledger's answer to one ticket.
@@ -57,6 +60,7 @@ type Decision struct {
 type Print struct {
 	Claim    shop.ClaimID
 	KeyPrint uint64
+	Row      int64 // its place among the sale's claims; grows in the order decided
 }
 
 // Standing is what one buyer has in one sale.
@@ -168,6 +172,7 @@ type Reclaim struct {
 // Stand is how a sale's units are spread at one moment.
 type Stand struct {
 	AsOf    int64 // the ledger's seq
+	Newest  int64 // Print.Row of the sale's newest claim; 0: none
 	Items   map[string]Balance
 	Buckets []BucketStand // by number, from 0
 }
@@ -221,8 +226,10 @@ const (
 
 // Listing is a sale with its phase.
 type Listing struct {
-	Sale  shop.Sale
-	Phase shop.Phase
+	Sale    shop.Sale
+	Phase   shop.Phase
+	Buckets int   // parts of its stock; fixed when the sale is created
+	Version int64 // changes with every transaction that touches the sale; 0: this machine does not tell
 }
 
 // Broken is a change refused because it would break a promise already made.

@@ -19,6 +19,7 @@ type shelf struct {
 	seq         int64 // of the last ticket in this epoch
 	lastGrant   int64
 	lastReclaim stock.Reclaimed
+	mark        int64            // the ledger's seq, as far as heard of
 	items       map[string]*item // what this epoch was granted
 
 	// T: the tickets that are not settled, of every epoch, also as a list.
@@ -117,7 +118,11 @@ func (s *shelf) remember(buyer string, t tally) {
 func (s *shelf) settle(settlements []stock.Settlement) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.known {
+		return
+	}
 	for i := range settlements {
+		s.mark = max(s.mark, settlements[i].Mark)
 		s.end(&settlements[i])
 	}
 }
@@ -195,6 +200,7 @@ func (s *shelf) look() (stock.Shelf, error) {
 		Tickets:     len(s.tickets),
 		LastGrant:   s.lastGrant,
 		LastReclaim: s.lastReclaim,
+		Mark:        s.mark,
 	}
 	for sku, item := range s.items {
 		seen.Free[sku], seen.Undecided[sku] = item.free, item.undecided
@@ -279,7 +285,7 @@ func (s *shelf) reclaim(epoch int64, reclaim stock.Reclaim) (stock.Reclaimed, er
 func (s *shelf) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known, s.epoch, s.seq = false, 0, 0
+	s.known, s.epoch, s.seq, s.mark = false, 0, 0, 0
 	s.lastGrant, s.lastReclaim = 0, stock.Reclaimed{}
 	s.items, s.tickets, s.buyers = nil, nil, nil
 	s.oldest, s.newest = nil, nil

@@ -120,10 +120,10 @@ type view struct {
 }
 
 // rows walks an answer, each row read into a T.
-func rows[T any](ctx context.Context, c *conn, query string, read func(row) (T, error)) iter.Seq2[T, error] {
+func rows[T any](ctx context.Context, c *conn, query string, read func(row) (T, error), args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		cursor, err := c.walk(query)
+		cursor, err := c.walk(query, args...)
 		if err != nil {
 			yield(none, err)
 			return

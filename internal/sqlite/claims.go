@@ -218,10 +218,19 @@ func (l *Ledger) Standing(ctx context.Context, sale, buyer string) (ledger.Stand
 }
 
 // Decided implements ledger.Claims.
-func (l *Ledger) Decided(ctx context.Context) iter.Seq2[ledger.Print, error] {
+func (l *Ledger) Decided(ctx context.Context, sale string, after int64) iter.Seq2[ledger.Print, error] {
 	return func(yield func(ledger.Print, error) bool) {
+		query, args := "SELECT claim, key_print, row FROM claims", []any{}
+		if sale != "" {
+			known, ok := l.names.Load().sales[sale]
+			if !ok {
+				yield(ledger.Print{}, fmt.Errorf("sale %q: %w", sale, ledger.ErrNotFound))
+				return
+			}
+			query, args = query+" WHERE row > ? AND sale = ? ORDER BY row", []any{after, known.id}
+		}
 		err := l.read(ctx, func(_ context.Context, c *conn) error {
-			for p, err := range rows(ctx, c, "SELECT claim, key_print FROM claims", readPrint) {
+			for p, err := range rows(ctx, c, query, readPrint, args...) {
 				if !yield(p, err) {
 					return nil
 				}
@@ -235,7 +244,7 @@ func (l *Ledger) Decided(ctx context.Context) iter.Seq2[ledger.Print, error] {
 }
 
 func readPrint(r row) (ledger.Print, error) {
-	p := ledger.Print{KeyPrint: uint64(r.int(1))} //nolint:gosec // bits, not a number
+	p := ledger.Print{KeyPrint: uint64(r.int(1)), Row: r.int(2)} //nolint:gosec // bits, not a number
 	copy(p.Claim[:], r.blob(0))
 	return p, nil
 }

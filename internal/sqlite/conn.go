@@ -306,9 +306,18 @@ type cursor struct {
 	stmt statement
 }
 
-func (c *conn) walk(query string) (*cursor, error) {
+func (c *conn) walk(query string, args ...any) (*cursor, error) {
 	s, err := c.compile(query)
-	return &cursor{c, s}, err
+	if err != nil {
+		return nil, err
+	}
+	// The engine reads the parameters where they lie: numbers only, for others
+	// run while the cursor stands.
+	if err := c.bind(s, args); err != nil {
+		sqlite3.Xsqlite3_finalize(c.tls, s.handle)
+		return nil, err
+	}
+	return &cursor{c, s}, nil
 }
 
 // next returns the next row, and false at the end.

@@ -163,7 +163,7 @@ func (l *Ledger) Sales(ctx context.Context) ([]ledger.Listing, error) {
 	names := l.names.Load()
 	listings := make([]ledger.Listing, 0, len(names.sales))
 	for _, sale := range names.sales {
-		listings = append(listings, ledger.Listing{Sale: *sale.shelf.Sale, Phase: sale.phase})
+		listings = append(listings, ledger.Listing{Sale: *sale.shelf.Sale, Phase: sale.phase, Buckets: sale.buckets})
 	}
 	slices.SortFunc(listings, func(a, b ledger.Listing) int { return strings.Compare(a.Sale.ID, b.Sale.ID) })
 	return listings, cmp.Or(ctx.Err(), l.queue.err())

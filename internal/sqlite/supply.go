@@ -22,9 +22,13 @@ func (l *Ledger) Stand(ctx context.Context, sale string) (ledger.Stand, error) {
 	var books *saleBooks
 	stand := ledger.Stand{Items: make(map[string]ledger.Balance, len(row.shelf.Items))}
 	err := l.snapshot(ctx, func(ctx context.Context, c *conn) (err error) {
-		if stand.AsOf, err = c.number(ctx, "SELECT max(seq) FROM lines"); err == nil {
-			books, err = loadBooks(ctx, c, row)
+		if stand.AsOf, err = c.number(ctx, "SELECT max(seq) FROM lines"); err != nil {
+			return err
 		}
+		if stand.Newest, err = c.number(ctx, "SELECT newest FROM sales WHERE id = ?", row.id); err != nil {
+			return err
+		}
+		books, err = loadBooks(ctx, c, row)
 		return err
 	})
 	if err != nil {

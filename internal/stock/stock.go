@@ -55,6 +55,7 @@ type Settlement struct {
 	Ticket  shop.Ticket
 	Verdict shop.Verdict
 	Live    int64 // the buyer's live units as the deciding transaction left them, or LiveUnknown
+	Mark    int64 // the ledger's seq in the sale when it decided; 0: not told
 }
 
 // Counter is the buyers' half of the stock, for desk and worker.
@@ -71,7 +72,8 @@ type Counter interface {
 	// It acts only on exactly these tickets; settling twice changes nothing,
 	// and neither does settling a ticket that the stock has forgotten. The
 	// units of an earlier epoch's ticket never go back to free: the bump took
-	// them into the pool.
+	// them into the pool. A bucket that has state remembers the highest mark,
+	// also of a ticket that it has forgotten.
 	Settle(ctx context.Context, bucket shop.Bucket, settlements []Settlement) error
 
 	// Undecided returns up to limit tickets that are not settled, oldest
@@ -119,6 +121,14 @@ type Shelf struct {
 	Tickets     int              // of every epoch, not settled
 	LastGrant   int64
 	LastReclaim Reclaimed
+	Mark        int64 // the highest Settlement.Mark heard of, in whichever epoch
+}
+
+// Ahead reports whether the stock has heard of an epoch, a grant or a seq that
+// a ledger with these does not know. Such a ledger has lost history (an old
+// backup, a failover), unless it went on since these were read.
+func (s *Shelf) Ahead(epoch, lastGrant, asOf int64) bool {
+	return s.Epoch > epoch || (s.Epoch == epoch && s.LastGrant > lastGrant) || s.Mark > asOf
 }
 
 // Supply is the supplier's half of the stock.
@@ -128,7 +138,8 @@ type Supply interface {
 
 	// Start begins an empty epoch of the bucket: nothing free, numbers at 0,
 	// no live units known. Tickets of the epochs before it stay, to be
-	// decided, and count as their buyers' undecided units until then. It
+	// decided, and count as their buyers' undecided units until then; so does
+	// the mark. It
 	// changes nothing where the bucket is at that epoch or a later one.
 	Start(ctx context.Context, bucket shop.Bucket, epoch int64) error
 

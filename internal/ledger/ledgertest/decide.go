@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -27,6 +28,7 @@ func decideCases() []suiteCase {
 		{"no tickets, no decisions", noTickets},
 		{"a ticket for an unknown SKU leaves nothing behind", unknownSKU},
 		{"every decided claim is listed with its key's print", decidedListed},
+		{"what was decided since is listed sale by sale", decidedSince},
 		{"everything is there after closing and opening again", survivesReopen},
 	}
 }
@@ -276,7 +278,7 @@ func decidedListed(b *bench) {
 	b.decide(refused)
 	want[refused.Claim] = refused.KeyPrint
 	got := map[shop.ClaimID]uint64{}
-	for p, err := range b.Decided(b.ctx) {
+	for p, err := range b.Decided(b.ctx, "", 0) {
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -285,13 +287,59 @@ func decidedListed(b *bench) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		b.Errorf("(-want +got)\n%s", diff)
 	}
-	for _, err := range b.Decided(b.ctx) { // a reader may stop early
+	for _, err := range b.Decided(b.ctx, "", 0) { // a reader may stop early
 		if err != nil {
 			b.Error(err)
 		}
 		break
 	}
 	b.order(refused.Claim, shop.Refused)
+}
+
+func decidedSince(b *bench) {
+	stocked(b, 5, 5)
+	if newest := b.stand().Newest; newest != 0 {
+		b.Errorf("the newest claim of a new sale is %d, want 0", newest)
+	}
+	var want []shop.ClaimID
+	for _, buyer := range []string{"ann", "bob"} {
+		want = append(want, b.buy(buyer, "k").ID)
+	}
+	other := *b
+	other.bucket = shop.Bucket{Sale: "other"}
+	stocked(&other, 5, 5)
+	other.buy("ann", "k")
+	var last int64
+	since := func() {
+		b.Helper()
+		var got []shop.ClaimID
+		for p, err := range b.Decided(b.ctx, b.bucket.Sale, last) {
+			if err != nil || p.Row <= last {
+				b.Fatalf("row %d after %d, error %v", p.Row, last, err)
+			}
+			last = p.Row
+			got = append(got, p.Claim)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			b.Errorf("(-want +got)\n%s", diff)
+		}
+		if newest := b.stand().Newest; newest != last {
+			b.Errorf("the newest claim is %d, want %d", newest, last)
+		}
+	}
+	since()
+	want = nil
+	since()
+	greedy := b.ticket("ann", "k2")
+	greedy.Quantity = 3
+	b.refused(greedy, shop.LimitReached)
+	want = []shop.ClaimID{greedy.Claim}
+	since()
+	for p, err := range b.Decided(b.ctx, "nowhere", 0) {
+		if err == nil {
+			b.Errorf("a sale that there is not has %+v", p)
+		}
+	}
 }
 
 func survivesReopen(b *bench) {

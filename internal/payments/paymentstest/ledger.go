@@ -119,7 +119,7 @@ func (l *Ledger) Standing(_ context.Context, sale, buyer string) (ledger.Standin
 }
 
 // Decided implements ledger.Claims.
-func (l *Ledger) Decided(context.Context) iter.Seq2[ledger.Print, error] {
+func (l *Ledger) Decided(context.Context, string, int64) iter.Seq2[ledger.Print, error] {
 	return func(yield func(ledger.Print, error) bool) {
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -19,9 +19,33 @@ func settleCases() []suiteCase {
 		{"settle sets the buyer's live units", settleSetsLive},
 		{"settle with unknown live units leaves the hint", settleLeavesLive},
 		{"one call settles many tickets", settleMany},
+		{"the highest mark of the ledger is kept through epochs", markIsKept},
 		{"undecided tickets come oldest first up to the limit", oldestFirst},
 		{"a claim without a ticket has none", noTicket},
 	}
+}
+
+func markIsKept(b *bench) {
+	b.stocked(3, 3)
+	wantMark := func(want int64) {
+		b.Helper()
+		if got := b.look().Mark; got != want {
+			b.Fatalf("the mark is %d, want %d", got, want)
+		}
+	}
+	wantMark(0)
+	ticket := b.take(b.wish("a", "ann"))
+	b.resettle(stock.Settlement{Ticket: ticket, Verdict: shop.Returned, Live: 0, Mark: 1 << 40})
+	wantMark(1 << 40)
+	b.resettle(stock.Settlement{Ticket: ticket, Verdict: shop.Returned, Live: 0, Mark: 7})
+	wantMark(1 << 40)
+	b.start(2)
+	wantMark(1 << 40)
+	b.resettle(stock.Settlement{Ticket: ticket, Verdict: shop.Returned, Live: 0, Mark: 1<<40 + 1}) // forgotten
+	wantMark(1<<40 + 1)
+	b.forget()
+	b.start(1)
+	wantMark(0)
 }
 
 func consumedIsGone(b *bench) {
