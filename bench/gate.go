@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/doorbuster/doorbuster/internal/servers"
 )
 
 // limiter is G1, and token G2: figures of the package's own benchmarks.
@@ -43,7 +45,7 @@ func (b *bench) token(ctx context.Context) ([]line, error) {
 // gateBenchmarks runs benchmarks and returns every figure by name and unit.
 // Their names may go on behind a slash; one figure is enough of those.
 func (b *bench) gateBenchmarks(ctx context.Context, names string) (map[string]map[string]spread, error) {
-	text, err := output(ctx, "go", "test", "-run", "^$", "-bench", names, "-benchmem", "-count", strconv.Itoa(b.reps),
+	text, err := servers.Output(ctx, "go", "test", "-run", "^$", "-bench", names, "-benchmem", "-count", strconv.Itoa(b.reps),
 		"-benchtime", (b.period / 2).String(), "github.com/doorbuster/doorbuster/internal/gate")
 	if err != nil {
 		return nil, err

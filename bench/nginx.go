@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+
+	"github.com/doorbuster/doorbuster/internal/servers"
 )
 
 // nginxConfig is the yardstick: two workers, nothing that slows it down, a
@@ -65,7 +67,7 @@ func (b *bench) startNginx(ctx context.Context, refusal, file []byte) (*yardstic
 	if err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	address, err := servers.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +87,7 @@ func (b *bench) startNginx(ctx context.Context, refusal, file []byte) (*yardstic
 		return nil, err
 	}
 	y := &yardstick{server: s, address: address}
-	if err := y.until(func() error { return y.answers(ctx) }); err != nil {
+	if err := y.Until(ctx, func() error { return y.answers(ctx) }); err != nil {
 		return nil, errors.Join(err, y.end())
 	}
 	return y, nil
@@ -112,4 +114,4 @@ func (y *yardstick) answers(ctx context.Context) error {
 }
 
 // end stops nginx.
-func (y *yardstick) end() error { return y.stop(syscall.SIGTERM) }
+func (y *yardstick) end() error { return y.Stop(syscall.SIGTERM) }

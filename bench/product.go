@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/servers"
 )
 
 // Secrets of the nodes under measurement.
@@ -88,10 +89,10 @@ func (b *bench) startNode(ctx context.Context, data string, sales ...sale) (*nod
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home,
 		"DOORBUSTER_BUYER_KEY=" + buyerKey, "DOORBUSTER_ADMIN_TOKEN=" + adminToken,
 	}}
-	if n.buyers, err = freeAddress(); err != nil {
+	if n.buyers, err = servers.FreeAddress(); err != nil {
 		return nil, err
 	}
-	if n.operators, err = freeAddress(); err != nil {
+	if n.operators, err = servers.FreeAddress(); err != nil {
 		return nil, err
 	}
 	n.args = []string{
@@ -118,7 +119,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.server, err = startServer(filepath.Join(n.home, "log"), n.env, n.binary, n.args...); err != nil {
 		return err
 	}
-	err = n.until(func() error {
+	err = n.Until(ctx, func() error {
 		if _, err := n.fetch(ctx, n.operators, "/readyz"); err != nil {
 			return err
 		}
@@ -130,7 +131,7 @@ func (n *node) start(ctx context.Context) (err error) {
 }
 
 // end stops the node in good order.
-func (n *node) end() error { return n.stop(syscall.SIGTERM) }
+func (n *node) end() error { return n.Stop(syscall.SIGTERM) }
 
 // fetch gets a path of one of the node's listeners; only a 200 is no error.
 func (n *node) fetch(ctx context.Context, address, path string) ([]byte, error) {
@@ -167,7 +168,7 @@ func (n *node) metric(ctx context.Context, name string) (float64, error) {
 
 // build builds the program as make build does, from the tree as it is.
 func build(ctx context.Context, to string) error {
-	_, err := output(ctx, "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to,
+	_, err := servers.Output(ctx, "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to,
 		"github.com/doorbuster/doorbuster/cmd/doorbuster")
 	return err
 }

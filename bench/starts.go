@@ -45,7 +45,7 @@ func (b *bench) restarts(ctx context.Context) (line, error) {
 		return l, err
 	}
 	for range b.reps {
-		if err := n.stop(syscall.SIGKILL); err != nil {
+		if err := n.Stop(syscall.SIGKILL); err != nil {
 			return l, err
 		}
 		if err := n.start(ctx); err != nil {

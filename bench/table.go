@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/doorbuster/doorbuster/internal/servers"
 )
 
 // line is one promise and what became of it.
@@ -152,7 +154,7 @@ func (t *table) markdown() string {
 // machine describes what the figures were measured on.
 func machine(ctx context.Context) string {
 	said := func(name string, args ...string) string {
-		text, err := output(ctx, name, args...)
+		text, err := servers.Output(ctx, name, args...)
 		if err != nil {
 			return "unknown"
 		}

@@ -82,7 +82,7 @@ func (b *bench) compare(product, limit target, next func() (load.Source, error))
 			}
 			s, err := ask(side.target, period, source)
 			if err != nil {
-				return p, fmt.Errorf("%s: %w", side.target.server.command.Path, err)
+				return p, fmt.Errorf("%s: %w", side.target.server.Name(), err)
 			}
 			if rep > 0 {
 				*side.into = append(*side.into, s)

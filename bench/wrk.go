@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/doorbuster/doorbuster/internal/servers"
 )
 
 // wrk is a second opinion on throughput from another generator, as words for
@@ -58,7 +60,7 @@ func (b *bench) wrkRun(ctx context.Context, product, limit string, args ...strin
 	var got [2]float64
 	for i, url := range []string{limit, product} {
 		seconds := max(1, int(b.period/time.Second))
-		text, err := output(ctx, "wrk", append(append([]string{"-t2", "-c64", fmt.Sprintf("-d%ds", seconds)}, args...), url)...)
+		text, err := servers.Output(ctx, "wrk", append(append([]string{"-t2", "-c64", fmt.Sprintf("-d%ds", seconds)}, args...), url)...)
 		if err != nil {
 			return "", err
 		}

@@ -88,6 +88,9 @@ func find(name string) (string, error) {
 	return "", fmt.Errorf("%s is not installed: run make deps", name)
 }
 
+// Name returns the path of the program.
+func (p *Process) Name() string { return p.command.Path }
+
 // PID returns the process's id.
 func (p *Process) PID() int { return p.command.Process.Pid }
 
