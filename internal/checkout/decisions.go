@@ -69,6 +69,15 @@ func (d *Decisions) Announce(decisions []ledger.Decision) {
 	}
 }
 
+// awaits reports whether somebody waits for the claim.
+func (d *Decisions) awaits(claim shop.ClaimID) bool {
+	shard := &d.shards[claim.Short()%decisionShards]
+	shard.Lock()
+	defer shard.Unlock()
+	_, ok := shard.waiting[claim]
+	return ok
+}
+
 // Done closes when the claim is decided.
 func (w *Waiter) Done() <-chan struct{} { return w.done }
 

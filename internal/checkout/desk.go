@@ -40,7 +40,6 @@ type Desk struct {
 	Claims    ledger.Claims
 	Decisions *Decisions
 	Standings *Standings
-	Buckets   int
 	Nonce     func() uint64
 
 	// Want tells the supplier that a buyer was turned away, and returns a
@@ -50,6 +49,8 @@ type Desk struct {
 	// GiveBack cancels an order for its buyer (cashier.Cancel: its payment page
 	// ends too).
 	GiveBack func(ctx context.Context, cancellation ledger.Cancellation) (shop.Order, error)
+
+	progress progress
 }
 
 // Buy turns a wish into an order, or a shop.Refusal. Any other error means
@@ -163,8 +164,14 @@ func (d *Desk) entry(sale, sku string) (*gate.Notice, error) {
 	return notice, nil
 }
 
+// bucket returns the part of the sale's stock that serves the buyer. Of a sale
+// that is not on the board nothing is asked.
 func (d *Desk) bucket(sale, buyer string) shop.Bucket {
-	return shop.Bucket{Sale: sale, Number: d.Hasher.Bucket(sale, buyer, d.Buckets)}
+	bucket := shop.Bucket{Sale: sale}
+	if notice, ok := d.Board.Notice(sale); ok {
+		bucket.Number = d.Hasher.Bucket(sale, buyer, notice.Buckets)
+	}
+	return bucket
 }
 
 // pending is a ticket as its buyer sees it: not a promise yet.

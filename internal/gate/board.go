@@ -51,8 +51,9 @@ type Notice struct {
 	// and that the phase is the one that the sale's times ask for.
 	Supplied bool
 
-	AsOf  int64 // the ledger's seq that this was read at
-	index map[string]int
+	Buckets int   // parts of the sale's stock
+	AsOf    int64 // the ledger's seq that this was read at
+	index   map[string]int
 }
 
 // ItemNotice is one item on the board.

@@ -22,9 +22,12 @@ const (
 	// roundEvery is how often every sale that is not closed is looked at, so
 	// that a lost hint costs a second at most.
 	roundEvery = time.Second
-	// aloneEvery is the same where this node hears of every change: there a
+	// toldEvery is the same where this node is told of every change: there a
 	// look finds only what went wrong.
-	aloneEvery = 10 * time.Second
+	toldEvery = 10 * time.Second
+	// settleRounds is in how many rounds a sale is looked at again after its
+	// version changed: the stock hears of a decision a moment after the ledger.
+	settleRounds = 2
 	// restFactor keeps looking under a twentieth of a core: after a look that
 	// took t, touched sales wait 19 t.
 	restFactor = 19
@@ -42,9 +45,13 @@ type Herald struct {
 	Stock  stock.Supply
 	Board  *gate.Board
 	Clock  *ledger.Clock
-	Tend   func(ctx context.Context, sale string) error // hands granted units to the stock; nil: another node does
-	Alone  bool                                         // no other node moves units: whoever does so touches the sale
+	Tend   func(ctx context.Context, sale string) error // hands granted units to the stock, or leaves it to another node
+	Told   bool                                         // whoever moves units touches the sale, or its listing's version tells
 	Log    *slog.Logger
+
+	// CatchUp makes known what was decided up to a row of the sale's claims,
+	// before the board shows what is left; nil: nobody else decides.
+	CatchUp func(ctx context.Context, sale string, newest int64) error
 
 	once     sync.Once
 	mu       sync.Mutex
@@ -56,20 +63,37 @@ type Herald struct {
 	listings map[string]ledger.Listing
 	failing  map[string]string // last fault by sale, so that each is logged once
 	swept    time.Time         // when every sale was last looked at
-	looks    int               // sales that the last round looked at
+	versions map[string]version
+	looks    int // sales that the last round looked at
 }
 
 func (h *Herald) init() {
 	h.once.Do(func() {
 		h.touched, h.halted = map[string]bool{}, map[string]string{}
 		h.looked, h.hint = make(chan struct{}), make(chan struct{}, 1)
-		h.failing = map[string]string{}
+		h.failing, h.versions = map[string]string{}, map[string]version{}
 	})
+}
+
+// version is a sale's version when it was last looked at, and in how many
+// rounds it is still looked at although that is the newest.
+type version struct {
+	seen int64
+	left int
 }
 
 // Touch says that a sale's units moved. The channel closes when the board has
 // been looked over since.
 func (h *Herald) Touch(sale string) <-chan struct{} { return h.note(sale, false) }
+
+// Await returns the channel that Touch would, without touching: another node
+// acts first, and touches the sale when it has.
+func (h *Herald) Await() <-chan struct{} {
+	h.init()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.looked
+}
 
 // Renew says that a sale was published, moved or released units in a way that
 // may change its phase or its document.
@@ -164,7 +188,7 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 	sweep := full && h.sweepDue()
 	var notices []*gate.Notice
 	for _, id := range slices.Sorted(maps.Keys(h.listings)) {
-		if !touched[id] && (!full || h.rests(id, sweep)) {
+		if changed := full && h.changed(id); !changed && !touched[id] && (!full || h.rests(id, sweep)) {
 			continue
 		}
 		if notice := h.look(ctx, h.listings[id], halted[id]); notice != nil {
@@ -180,10 +204,26 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 // does.
 func (h *Herald) sweepDue() bool {
 	now := h.Clock.Now()
-	if h.Alone && now.Sub(h.swept) < aloneEvery {
+	if h.Told && now.Sub(h.swept) < toldEvery {
 		return false
 	}
 	h.swept = now
+	return true
+}
+
+// changed reports whether the sale's version is another one than at the last
+// round, or was a moment ago.
+func (h *Herald) changed(id string) bool {
+	v := h.versions[id]
+	switch now := h.listings[id].Version; {
+	case now != v.seen:
+		v = version{now, settleRounds}
+	case v.left > 0:
+		v.left--
+	default:
+		return false
+	}
+	h.versions[id] = v
 	return true
 }
 

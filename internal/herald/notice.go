@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
@@ -33,6 +34,9 @@ func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string
 			return nil
 		}
 		notice = blind(listing)
+		if last, ok := h.Board.Notice(id); ok {
+			notice.AsOf = last.AsOf
+		}
 		halted = err.Error()
 	}
 	notice.Halted = halted
@@ -44,28 +48,21 @@ func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string
 // see reads ledger and stock into a notice, the ledger first: units on their
 // way to the stock are then seen twice rather than not at all.
 func (h *Herald) see(ctx context.Context, listing ledger.Listing) (*gate.Notice, error) {
-	stand, err := h.Supply.Stand(ctx, listing.Sale.ID)
+	stand, err := h.stand(ctx, listing)
 	if err != nil {
-		return nil, fmt.Errorf("read how the sale stands: %w", err)
+		return nil, err
+	}
+	seen, err := h.shelves(ctx, listing, &stand)
+	if err != nil {
+		return nil, err
 	}
 	notice := blind(listing)
 	notice.AsOf = stand.AsOf
-	notice.Supplied = true
-	free := make(map[string]int64, len(stand.Items))
-	for i := range stand.Buckets {
-		units, supplied, err := h.free(ctx, listing, &stand.Buckets[i])
-		if err != nil {
-			return nil, err
-		}
-		notice.Supplied = notice.Supplied && supplied
-		for sku, n := range units {
-			free[sku] += n
-		}
-	}
+	notice.Supplied = seen.supplied
 	for i := range notice.Items {
 		item := &notice.Items[i]
 		balance := stand.Items[item.SKU]
-		item.Free = balance.Pool + free[item.SKU]
+		item.Free = balance.Pool + seen.free[item.SKU]
 		item.State = state(item.Free, balance.Total-balance.Withdrawn)
 		if item.State == gate.Gone {
 			item.No = soldOut(balance, stand.AsOf)
@@ -74,25 +71,102 @@ func (h *Herald) see(ctx context.Context, listing ledger.Listing) (*gate.Notice,
 	return notice, nil
 }
 
-// free returns what one bucket has left of each SKU, and whether it has all
-// that the ledger granted it. A closed sale's grants are free for good.
-func (h *Herald) free(ctx context.Context, listing ledger.Listing, row *ledger.BucketStand) (map[string]int64, bool, error) {
+// stand reads how the sale stands, and makes known what was decided until
+// then. A ledger that knows less than it did at the last look has lost history.
+func (h *Herald) stand(ctx context.Context, listing ledger.Listing) (ledger.Stand, error) {
+	id := listing.Sale.ID
+	stand, err := h.Supply.Stand(ctx, id)
+	if err != nil {
+		return stand, fmt.Errorf("read how the sale stands: %w", err)
+	}
+	if last, ok := h.Board.Notice(id); ok && last.AsOf > stand.AsOf {
+		return stand, fmt.Errorf("the ledger was at %d and is at %d: %w", last.AsOf, stand.AsOf, ledger.ErrBehind)
+	}
+	if h.CatchUp != nil {
+		err = h.CatchUp(ctx, id, stand.Newest)
+	}
+	return stand, err
+}
+
+// shelves adds up what the buckets have left of each SKU. A bucket that cannot
+// be reached is taken to have all that it was granted: its buyers hear "ask
+// again", not "sold out", and those of the others buy on. With none to be
+// reached there is nothing to see.
+func (h *Herald) shelves(ctx context.Context, listing ledger.Listing, stand *ledger.Stand) (sight, error) {
+	seen := sight{free: make(map[string]int64, len(stand.Items)), supplied: true}
+	parts := make([]part, len(stand.Buckets))
+	var all sync.WaitGroup
+	for i := range parts[:len(parts)-1] {
+		all.Go(func() { parts[i] = h.part(ctx, listing, &stand.Buckets[i]) })
+	}
+	parts[len(parts)-1] = h.part(ctx, listing, &stand.Buckets[len(parts)-1])
+	all.Wait()
+	var faults []error
+	var mark int64
+	for i := range parts {
+		mark = max(mark, parts[i].shelf.Mark)
+		seen.supplied = seen.supplied && parts[i].supplied
+		if parts[i].err != nil {
+			faults = append(faults, parts[i].err)
+		}
+		for sku, n := range parts[i].shelf.Free {
+			seen.free[sku] += n
+		}
+	}
+	if len(faults) == len(parts) {
+		return seen, errors.Join(faults...)
+	}
+	return seen, h.notBehind(ctx, listing, stand.AsOf, mark)
+}
+
+// sight is what the stock has left of a sale, and whether it has all that the
+// ledger granted.
+type sight struct {
+	free     map[string]int64
+	supplied bool
+}
+
+// part is what one bucket has left.
+type part struct {
+	shelf    stock.Shelf
+	supplied bool
+	err      error
+}
+
+// part looks at one bucket. A closed sale's grants are free for good.
+func (h *Herald) part(ctx context.Context, listing ledger.Listing, row *ledger.BucketStand) part {
 	if listing.Phase == shop.Closed {
-		return row.Granted, true, nil
+		return part{shelf: stock.Shelf{Free: row.Granted}, supplied: true}
 	}
 	shelf, err := h.Stock.Shelf(ctx, shop.Bucket{Sale: listing.Sale.ID, Number: row.Number})
 	if errors.Is(err, stock.ErrUnknown) {
-		return nil, false, nil
+		return part{}
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("look at the stock: %w", err)
+		return part{shelf: stock.Shelf{Free: row.Granted}, err: fmt.Errorf("look at the stock: %w", err)}
 	}
-	return shelf.Free, shelf.Epoch == row.Epoch && shelf.LastGrant == row.LastGrant, nil
+	return part{shelf: shelf, supplied: shelf.Epoch == row.Epoch && shelf.LastGrant == row.LastGrant}
+}
+
+// notBehind makes sure that the ledger has come to the stock's mark. In a rush
+// it has since it was read; else it has lost history.
+func (h *Herald) notBehind(ctx context.Context, listing ledger.Listing, asOf, mark int64) error {
+	if mark <= asOf {
+		return nil
+	}
+	again, err := h.Supply.Stand(ctx, listing.Sale.ID)
+	if err != nil {
+		return fmt.Errorf("read how the sale stands: %w", err)
+	}
+	if again.AsOf < mark {
+		return fmt.Errorf("the stock has heard of %d, the ledger is at %d: %w", mark, again.AsOf, ledger.ErrBehind)
+	}
+	return nil
 }
 
 // blind is a notice of a sale whose units cannot be seen.
 func blind(listing ledger.Listing) *gate.Notice {
-	notice := &gate.Notice{Sale: listing.Sale, Phase: listing.Phase, Items: make([]gate.ItemNotice, len(listing.Sale.Items))}
+	notice := &gate.Notice{Sale: listing.Sale, Phase: listing.Phase, Buckets: listing.Buckets, Items: make([]gate.ItemNotice, len(listing.Sale.Items))}
 	for i := range notice.Items {
 		notice.Items[i] = gate.ItemNotice{SKU: listing.Sale.Items[i].SKU, State: gate.Gone}
 	}

@@ -37,7 +37,7 @@ func (n *Node) wireRoad() error {
 	n.supplier = &supply.Supplier{Ledger: n.ledger, Sales: n.ledger, Stock: n.stock, Log: log}
 	n.herald = &herald.Herald{
 		Sales: n.ledger, Supply: n.ledger, Stock: n.stock, Board: n.board, Clock: n.ledger.Clock(),
-		Tend: n.supplier.Tend, Alone: true, Log: log,
+		Tend: n.supplier.Tend, Told: true, Log: log,
 	}
 	n.worker = &fulfil.Worker{
 		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Settled: n.settled, Log: log,
@@ -56,7 +56,7 @@ func (n *Node) wireDesk() {
 	n.desk = &checkout.Desk{
 		Hasher: n.hasher, Board: n.board, Known: &checkout.Known{}, Stock: n.stock, Claims: n.ledger,
 		Decisions: checkout.NewDecisions(), Standings: checkout.NewStandings(n.ledger, time.Now),
-		Buckets: buckets, Nonce: nonce, Want: n.want, GiveBack: n.cashier.Cancel,
+		Nonce: nonce, Want: n.want, GiveBack: n.cashier.Cancel,
 	}
 	n.decided = map[shop.Status]*atomic.Int64{}
 	for _, status := range decidedStatuses() {
@@ -161,9 +161,9 @@ func (n *Node) released(sales []string) {
 // allBuckets lists every bucket that may hold tickets.
 func (n *Node) allBuckets() []shop.Bucket {
 	notices := n.board.Notices()
-	all := make([]shop.Bucket, 0, len(notices)*buckets)
+	all := make([]shop.Bucket, 0, len(notices))
 	for _, notice := range notices {
-		for number := range buckets {
+		for number := range notice.Buckets {
 			all = append(all, shop.Bucket{Sale: notice.Sale.ID, Number: number})
 		}
 	}

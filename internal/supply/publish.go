@@ -65,13 +65,13 @@ func (s *Supplier) fetch(ctx context.Context, sale string, units map[string]int6
 	if err != nil {
 		return fmt.Errorf("read how %s stands: %w", sale, err)
 	}
-	for i := range stand.Buckets {
-		shelf, err := s.agree(ctx, sale, &stand.Buckets[i])
+	views := s.look(ctx, sale, len(stand.Buckets))
+	for i := range views {
+		shelf, err := s.agree(ctx, sale, &stand, &views[i])
 		if err != nil {
 			return err
 		}
-		bucket := shop.Bucket{Sale: sale, Number: stand.Buckets[i].Number}
-		if err := s.empty(ctx, bucket, &shelf, units); err != nil {
+		if err := s.empty(ctx, shop.Bucket{Sale: sale, Number: i}, &shelf, units); err != nil {
 			return err
 		}
 	}

@@ -14,58 +14,49 @@ import (
 // hand is one pass over a sale's pool.
 type hand struct {
 	*Supplier
-	sale    string
-	shelves []stock.Shelf // by the buckets' numbers
-	pools   map[string]int64
-	served  map[want]bool // whoever got what he wanted keeps it until the next pass
+	sale   string
+	views  []view // by the buckets' numbers
+	pools  map[string]int64
+	served map[want]bool // whoever got what he wanted keeps it until the next pass
 }
 
 // spread hands the pool out: first what turned-away buyers asked for, then
 // chunks that shrink as the pool falls, so that the last units do not lie in a
 // bucket whose buyers have gone.
-func (s *Supplier) spread(ctx context.Context, sale string, stand *ledger.Stand, shelves []stock.Shelf) error {
-	h := &hand{s, sale, shelves, make(map[string]int64, len(stand.Items)), map[want]bool{}}
+func (s *Supplier) spread(ctx context.Context, sale string, stand *ledger.Stand, views []view) error {
+	h := &hand{s, sale, views, make(map[string]int64, len(stand.Items)), map[want]bool{}}
 	for sku, balance := range stand.Items {
 		h.pools[sku] = balance.Pool
 	}
-	if wants := s.takeWants(sale); len(shelves) > 1 { // a single bucket gets every unit anyway
-		if err := h.serve(ctx, wants); err != nil {
-			return err
-		}
+	if wants := s.takeWants(sale); len(views) > 1 { // a single bucket gets every unit anyway
+		h.serve(ctx, wants)
 	}
 	for sku := range stand.Items {
-		for number := range shelves {
-			units := chunk(h.pools[sku], shelves[number].Free[sku], int64(len(shelves)))
-			if _, err := h.give(ctx, want{h.bucket(number), sku}, units); err != nil {
-				return err
-			}
+		for number := range views {
+			h.give(ctx, want{h.bucket(number), sku}, chunk(h.pools[sku], views[number].shelf.Free[sku], int64(len(views))))
 		}
 	}
-	return nil
+	return s.unreachable(sale, views)
 }
 
 // serve brings what each demand asks for: from the pool, or else from the
 // fullest other buckets. One demand of a SKU a pass may take from others: two
 // that take from each other would both go without. Maps have no order, so
 // nobody is always the first.
-func (h *hand) serve(ctx context.Context, wants map[want]int64) error {
+func (h *hand) serve(ctx context.Context, wants map[want]int64) {
 	stolen := map[string]bool{}
 	for key, wanted := range wants {
-		missing := wanted - h.shelves[key.bucket.Number].Free[key.sku]
-		given, err := h.give(ctx, key, min(missing, h.pools[key.sku]))
-		if err != nil {
-			return err
+		if key.bucket.Number >= len(h.views) || h.views[key.bucket.Number].err != nil {
+			continue // its buyers will say so again
 		}
-		missing -= given
+		missing := wanted - h.views[key.bucket.Number].shelf.Free[key.sku]
+		missing -= h.give(ctx, key, min(missing, h.pools[key.sku]))
 		if missing <= 0 || stolen[key.sku] {
 			continue
 		}
 		stolen[key.sku] = true
-		if err := h.steal(ctx, key, missing); err != nil {
-			return err
-		}
+		h.steal(ctx, key, missing)
 	}
-	return nil
 }
 
 // chunk returns how many units of the pool a bucket gets that has free ones:
@@ -99,35 +90,39 @@ func (s *Supplier) takeWants(sale string) map[want]int64 {
 
 func (h *hand) bucket(number int) shop.Bucket { return shop.Bucket{Sale: h.sale, Number: number} }
 
-// give hands units of the pool to a bucket, and returns how many it got.
-func (h *hand) give(ctx context.Context, to want, units int64) (int64, error) {
-	if units < 1 {
-		return 0, nil
+// give hands units of the pool to a bucket, and returns how many it got. A
+// bucket that fails is left out of the rest of the pass.
+func (h *hand) give(ctx context.Context, to want, units int64) int64 {
+	v := &h.views[to.bucket.Number]
+	if units < 1 || v.err != nil {
+		return 0
 	}
-	shelf := &h.shelves[to.bucket.Number]
-	given, err := h.grant(ctx, to.bucket, shelf.Epoch, stock.Grant{SKU: to.sku, Quantity: units})
+	given, err := h.grant(ctx, to.bucket, v.shelf.Epoch, stock.Grant{SKU: to.sku, Quantity: units})
 	if err != nil {
-		return 0, err
+		v.err = err
+		return 0
 	}
 	h.pools[to.sku] -= given
-	shelf.Free[to.sku] += given
+	v.shelf.Free[to.sku] += given
 	h.served[to] = h.served[to] || given > 0
-	return given, nil
+	return given
 }
 
 // steal takes units from the fullest other buckets for one whose buyers want
 // some, in the same pass: units that lay in the pool until the next one would
 // go to whoever asks by then.
-func (h *hand) steal(ctx context.Context, to want, missing int64) error {
+func (h *hand) steal(ctx context.Context, to want, missing int64) {
 	var taken int64
 	for taken < missing {
 		from, free := h.fullest(to)
 		if free == 0 {
 			break
 		}
-		units, err := h.reclaim(ctx, h.bucket(from), &h.shelves[from], stock.Grant{SKU: to.sku, Quantity: min(missing-taken, free)})
+		v := &h.views[from]
+		units, err := h.reclaim(ctx, h.bucket(from), &v.shelf, stock.Grant{SKU: to.sku, Quantity: min(missing-taken, free)})
 		if err != nil {
-			return err
+			v.err = err // its state is not known: another one may have some
+			continue
 		}
 		if units == 0 { // sold meanwhile, or its history has forked: the next pass sees
 			break
@@ -135,15 +130,15 @@ func (h *hand) steal(ctx context.Context, to want, missing int64) error {
 		taken += units
 	}
 	h.pools[to.sku] += taken
-	_, err := h.give(ctx, to, taken)
-	return err
+	h.give(ctx, to, taken)
 }
 
 // fullest returns the bucket with most free units that may be taken for to.
 func (h *hand) fullest(to want) (number int, free int64) {
-	for i := range h.shelves {
+	for i := range h.views {
 		from := want{h.bucket(i), to.sku}
-		if units := h.shelves[i].Free[to.sku]; from != to && !h.served[from] && units > free {
+		units := h.views[i].shelf.Free[to.sku]
+		if h.views[i].err == nil && from != to && !h.served[from] && units > free {
 			number, free = i, units
 		}
 	}

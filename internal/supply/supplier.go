@@ -25,10 +25,6 @@ const (
 	wantsMax = 1024
 )
 
-// ErrBehind halts a sale: the stock knows grants that the ledger has not
-// heard of, so the ledger lost history (an old backup, a failover).
-var ErrBehind = errors.New("supply: the ledger is older than the stock; restore the newest ledger before selling on")
-
 // Supplier moves units between the ledger and the stock. Two at once are
 // safe; one is cheaper.
 type Supplier struct {
@@ -37,8 +33,9 @@ type Supplier struct {
 	Stock  stock.Supply
 	Log    *slog.Logger
 
-	mu    sync.Mutex // one pass at a time in this process
-	leaks map[leakKey]int
+	mu      sync.Mutex // one pass at a time in this process
+	leaks   map[leakKey]int
+	missing map[shop.Bucket]bool // unreachable at the last pass: each is logged once
 
 	wanting sync.Mutex // apart from mu: a buyer does not wait for a pass
 	wants   map[want]int64
@@ -75,6 +72,8 @@ func (s *Supplier) Bumps() (all, leaks int64) { return s.bumps.Load(), s.leaked.
 
 // Tend brings one sale's stock up to the ledger: finishes what was half done,
 // begins a new epoch where histories differ, and hands out what the pool has.
+// A bucket that cannot be reached keeps what it has and waits for a later
+// pass; the others are tended all the same.
 func (s *Supplier) Tend(ctx context.Context, sale string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,40 +81,44 @@ func (s *Supplier) Tend(ctx context.Context, sale string) error {
 	if err != nil {
 		return fmt.Errorf("read how %s stands: %w", sale, err)
 	}
-	shelves := make([]stock.Shelf, len(stand.Buckets))
-	for i := range stand.Buckets {
-		shelves[i], err = s.agree(ctx, sale, &stand.Buckets[i])
-		if err != nil {
-			return err
+	views := s.look(ctx, sale, len(stand.Buckets))
+	for i := range views {
+		views[i].shelf, views[i].err = s.agree(ctx, sale, &stand, &views[i])
+		if errors.Is(views[i].err, ledger.ErrBehind) {
+			return views[i].err
 		}
+	}
+	if err := s.unreachable(sale, views); err != nil {
+		return err
 	}
 	stand, err = s.Ledger.Stand(ctx, sale) // agreeing may have moved units
 	if err != nil {
 		return fmt.Errorf("read how %s stands: %w", sale, err)
 	}
-	for i := range stand.Buckets {
-		if err := s.mend(ctx, sale, &stand.Buckets[i], &shelves[i]); err != nil {
-			return err
+	for i := range views {
+		if views[i].err == nil {
+			views[i].err = s.mend(ctx, sale, &stand.Buckets[i], &views[i].shelf)
 		}
 	}
-	return s.spread(ctx, sale, &stand, shelves)
+	return s.spread(ctx, sale, &stand, views)
 }
 
 // agree makes one bucket's stock and the ledger tell one story, and returns
 // the stock's state.
-func (s *Supplier) agree(ctx context.Context, sale string, row *ledger.BucketStand) (stock.Shelf, error) {
-	bucket := shop.Bucket{Sale: sale, Number: row.Number}
-	shelf, err := s.Stock.Shelf(ctx, bucket)
+func (s *Supplier) agree(ctx context.Context, sale string, stand *ledger.Stand, seen *view) (stock.Shelf, error) {
+	bucket := shop.Bucket{Sale: sale, Number: seen.number}
+	row, shelf := &stand.Buckets[seen.number], seen.shelf
 	switch {
-	case errors.Is(err, stock.ErrUnknown):
+	case errors.Is(seen.err, stock.ErrUnknown):
 		return s.bump(ctx, bucket, row.Epoch, "the stock is empty")
-	case err != nil:
-		return shelf, fmt.Errorf("look at the stock of %s: %w", bucket, err)
+	case seen.err != nil:
+		return shelf, fmt.Errorf("look at the stock of %s: %w", bucket, seen.err)
 	}
-	if err := s.notBehind(ctx, bucket, row, &shelf); err != nil {
+	if err := s.notBehind(ctx, bucket, stand, &shelf); err != nil {
 		return shelf, err
 	}
 	if shelf.Epoch < row.Epoch { // its grants, where it has some already, follow
+		var err error
 		if shelf, err = s.begin(ctx, bucket, row.Epoch); err != nil {
 			return shelf, err
 		}
@@ -135,28 +138,26 @@ func (s *Supplier) agree(ctx context.Context, sale string, row *ledger.BucketSta
 	return s.shelf(ctx, bucket)
 }
 
-// notBehind makes sure that the ledger knows what the stock knows. The row was
-// read before the shelf, so another supplier may have gone on in between: it is
-// read once more before that is taken for lost history.
-func (s *Supplier) notBehind(ctx context.Context, bucket shop.Bucket, row *ledger.BucketStand, shelf *stock.Shelf) error {
-	if !ahead(shelf, row) {
+// notBehind makes sure that the ledger knows what the stock knows. The stand
+// was read before the shelf, so workers and another supplier may have gone on
+// in between: it is read once more before that is taken for lost history.
+func (s *Supplier) notBehind(ctx context.Context, bucket shop.Bucket, stand *ledger.Stand, shelf *stock.Shelf) error {
+	behind := func() bool {
+		row := &stand.Buckets[bucket.Number]
+		return shelf.Ahead(row.Epoch, row.LastGrant, stand.AsOf)
+	}
+	if !behind() {
 		return nil
 	}
-	stand, err := s.Ledger.Stand(ctx, bucket.Sale)
+	again, err := s.Ledger.Stand(ctx, bucket.Sale)
 	if err != nil {
 		return fmt.Errorf("read how %s stands: %w", bucket.Sale, err)
 	}
-	*row = stand.Buckets[bucket.Number]
-	if ahead(shelf, row) {
-		return fmt.Errorf("%s: %w", bucket, ErrBehind)
+	*stand = again
+	if behind() {
+		return fmt.Errorf("%s: %w", bucket, ledger.ErrBehind)
 	}
 	return nil
-}
-
-// ahead reports whether the stock knows an epoch or a grant that the row does
-// not.
-func ahead(shelf *stock.Shelf, row *ledger.BucketStand) bool {
-	return shelf.Epoch > row.Epoch || (shelf.Epoch == row.Epoch && shelf.LastGrant > row.LastGrant)
 }
 
 // mend bumps a bucket that has lost units, so that they can be granted again.

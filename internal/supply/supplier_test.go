@@ -184,7 +184,7 @@ func TestALedgerOlderThanItsStockHaltsTheSale(t *testing.T) {
 	if err := h.stock.ApplyGrant(t.Context(), shop.Bucket{Sale: sale}, shelf.Epoch, ahead); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.supplier.Tend(t.Context(), sale); !errors.Is(err, supply.ErrBehind) {
+	if err := h.supplier.Tend(t.Context(), sale); !errors.Is(err, ledger.ErrBehind) {
 		t.Errorf("got %v, want ErrBehind", err)
 	}
 }

@@ -80,7 +80,7 @@ func build(t testing.TB) *house {
 	desk := &checkout.Desk{
 		Hasher: hasher, Board: board, Known: &checkout.Known{}, Stock: stock, Claims: books,
 		Decisions: checkout.NewDecisions(), Standings: checkout.NewStandings(books, time.Now),
-		Buckets: 1, Nonce: mathrand.Uint64, GiveBack: till.Cancel,
+		Nonce: mathrand.Uint64, GiveBack: till.Cancel,
 		Want: func(bucket shop.Bucket, sku string, quantity int64) <-chan struct{} {
 			h.supplier.Want(bucket, sku, quantity)
 			return h.herald.Touch(bucket.Sale)
