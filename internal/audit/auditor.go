@@ -36,6 +36,7 @@ type Auditor struct {
 	Board   *gate.Board
 	Now     func() time.Time
 	Halt    func(sale, reason string) // keeps a sale from selling
+	Leads   func() bool               // reports whether this node is the one that audits; nil: it is
 	Log     *slog.Logger
 
 	broken atomic.Int64 // invariants broken at the last audit
@@ -52,7 +53,9 @@ func (a *Auditor) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		began := a.Now()
-		a.audit(ctx)
+		if a.Leads == nil || a.Leads() {
+			a.audit(ctx)
+		}
 		timer.Reset(max(auditEvery, restFactor*a.Now().Sub(began)))
 	}
 }

@@ -35,6 +35,10 @@ type Expirer struct {
 	Provider payments.Provider // nil: none to ask
 	Clock    *ledger.Clock
 
+	// Leads reports whether this node is the one that releases; nil: it is.
+	// Several at once are safe, one is cheaper.
+	Leads func() bool
+
 	// Released hears of the sales to which units came back, right after the
 	// commit.
 	Released func(sales []string)
@@ -75,7 +79,7 @@ func (e *Expirer) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		e.watchClock()
-		if !e.Paused() {
+		if !e.Paused() && (e.Leads == nil || e.Leads()) {
 			e.note(e.pass(ctx))
 		}
 		select {

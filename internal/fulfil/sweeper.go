@@ -30,6 +30,7 @@ type Sweeper struct {
 	Stock   stock.Counter
 	Buckets func() []shop.Bucket
 	Now     func() time.Time
+	Leads   func() bool // reports whether this node is the one that sweeps; nil: it is
 	Log     *slog.Logger
 
 	sweeps int
@@ -45,7 +46,11 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			s.sweep(ctx)
+			if s.Leads == nil || s.Leads() {
+				s.sweep(ctx)
+			} else {
+				s.oldest.Store(0) // another node's figure
+			}
 		}
 	}
 }

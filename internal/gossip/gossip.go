@@ -1,0 +1,202 @@
+// Package gossip is what the nodes of one shop tell each other: what was
+// decided, which sales moved, which units are wanted. All of it is a hint, and
+// may be lost, late or doubled: each node looks at the ledger by itself, too.
+package gossip
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+const (
+	// messageMax bounds a message: longer news goes in several.
+	messageMax = 256 << 10
+	// pileMax bounds what waits to be sent, some ten thousand decisions. What
+	// does not fit is dropped: the others find it in the ledger.
+	pileMax = 4 << 20
+	// sendMax is how long one message may take; later news waits that long.
+	sendMax = 2 * time.Second
+)
+
+// Line carries messages to every node that hears, the sender among them. A
+// message is heard once, twice or not at all, in any order.
+type Line interface {
+	// Send puts a message on the line. An error means that some, all or none
+	// hear it.
+	Send(ctx context.Context, message []byte) error
+
+	// Hear calls hear with every message until ctx ends, and gap whenever some
+	// may have been missed, also at the beginning. It comes back by itself after
+	// a failure. message is hear's only until it returns.
+	Hear(ctx context.Context, hear func(message []byte), gap func()) error
+}
+
+// Want is a demand of units that a bucket could not meet.
+type Want struct {
+	Bucket   shop.Bucket
+	SKU      string
+	Quantity int64
+}
+
+// Gossip tells the other nodes what happened here and hears what happened
+// there. Its fields are set once.
+type Gossip struct {
+	Line Line
+	Self uint64 // tells this node's messages from the others'
+
+	Decided func([]ledger.Decision) // of another node; only Order and Ticket.KeyPrint are known
+	Moved   func(sale string)       // units or phase of a sale changed
+	Wanted  func(Want)
+	Gap     func() // anything may have happened
+	Log     *slog.Logger
+
+	once    sync.Once
+	mu      sync.Mutex
+	pile    []byte        // items that wait to be sent
+	cuts    []int         // where the items in pile end
+	hint    chan struct{} // something waits
+	dropped atomic.Int64
+}
+
+func (g *Gossip) init() { g.once.Do(func() { g.hint = make(chan struct{}, 1) }) }
+
+// TellDecided passes decisions on, once they are on disk.
+func (g *Gossip) TellDecided(decisions []ledger.Decision) {
+	g.tell(func(to []byte, cut func(end int)) []byte {
+		for i := range decisions {
+			to = appendDecision(to, &decisions[i])
+			cut(len(to))
+		}
+		return to
+	})
+}
+
+// TellMoved says that units or phase of a sale changed.
+func (g *Gossip) TellMoved(sale string) {
+	g.tell(func(to []byte, cut func(end int)) []byte {
+		to = appendMoved(to, sale)
+		cut(len(to))
+		return to
+	})
+}
+
+// TellWanted passes a demand on to whoever supplies.
+func (g *Gossip) TellWanted(want Want) {
+	g.tell(func(to []byte, cut func(end int)) []byte {
+		to = appendWant(to, &want)
+		cut(len(to))
+		return to
+	})
+}
+
+// tell lets add append items to the pile. It never waits.
+func (g *Gossip) tell(add func(to []byte, cut func(end int)) []byte) {
+	g.init()
+	g.mu.Lock()
+	if len(g.pile) < pileMax {
+		g.pile = add(g.pile, func(end int) { g.cuts = append(g.cuts, end) })
+	} else {
+		g.dropped.Add(1)
+	}
+	g.mu.Unlock()
+	select {
+	case g.hint <- struct{}{}:
+	default: // a hint is waiting already
+	}
+}
+
+// Dropped returns how often news was not sent because too much waited.
+func (g *Gossip) Dropped() int64 { return g.dropped.Load() }
+
+// Run sends and hears until ctx ends.
+func (g *Gossip) Run(ctx context.Context) error {
+	g.init()
+	var ears sync.WaitGroup
+	ears.Go(func() {
+		if err := g.Line.Hear(ctx, g.hear, g.Gap); err != nil && ctx.Err() == nil {
+			g.Log.Error("hear the other nodes", "error", err)
+		}
+	})
+	defer ears.Wait()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.hint:
+		}
+		for message := g.next(); message != nil; message = g.next() {
+			err := g.send(ctx, message)
+			if err != nil && !failing && ctx.Err() == nil {
+				g.Log.Warn("tell the other nodes; they look at the ledger until this works", "error", err)
+			}
+			failing = err != nil
+		}
+	}
+}
+
+func (g *Gossip) send(ctx context.Context, message []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, sendMax)
+	defer cancel()
+	return g.Line.Send(ctx, message)
+}
+
+// next takes a message's worth of items off the pile; nil: nothing waits.
+func (g *Gossip) next() []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.cuts) == 0 {
+		return nil
+	}
+	count := 1
+	for count < len(g.cuts) && g.cuts[count] <= messageMax {
+		count++
+	}
+	end := g.cuts[count-1]
+	message := append(binary.BigEndian.AppendUint64([]byte{layout}, g.Self), g.pile[:end]...)
+	g.pile = append(g.pile[:0], g.pile[end:]...)
+	g.cuts = append(g.cuts[:0], g.cuts[count:]...)
+	for i := range g.cuts {
+		g.cuts[i] -= end
+	}
+	return message
+}
+
+// hear takes in another node's message. One that cannot be read is of another
+// version: its node's word is found in the ledger.
+func (g *Gossip) hear(message []byte) {
+	r := reader{rest: message}
+	if r.byte() != layout || r.uint64() == g.Self {
+		return
+	}
+	var decisions []ledger.Decision
+	for len(r.rest) > 0 && !r.bad {
+		switch r.byte() {
+		case itemDecision:
+			decisions = append(decisions, r.decision())
+		case itemMoved:
+			if sale := r.text(); !r.bad {
+				g.Moved(sale)
+			}
+		case itemWant:
+			if want := r.want(); !r.bad {
+				g.Wanted(want)
+			}
+		default:
+			r.bad = true
+		}
+	}
+	if r.bad && len(decisions) > 0 {
+		decisions = decisions[:len(decisions)-1] // the last one may be half read
+	}
+	if len(decisions) > 0 {
+		g.Decided(decisions)
+	}
+}

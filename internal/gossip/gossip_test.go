@@ -1,0 +1,169 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/memory"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// ears is a node that only listens.
+type ears struct {
+	*Gossip
+	mu        sync.Mutex
+	decisions []ledger.Decision
+	moved     []string
+	wants     []Want
+	gaps      atomic.Int64
+	news      chan struct{}
+}
+
+func listen(t *testing.T, line Line, self uint64) *ears {
+	t.Helper()
+	e := &ears{news: make(chan struct{}, 1<<16)}
+	note := func(change func()) {
+		e.mu.Lock()
+		change()
+		e.mu.Unlock()
+		e.news <- struct{}{}
+	}
+	e.Gossip = &Gossip{
+		Line: line, Self: self, Log: slog.New(slog.DiscardHandler),
+		Decided: func(d []ledger.Decision) { note(func() { e.decisions = append(e.decisions, d...) }) },
+		Moved:   func(sale string) { note(func() { e.moved = append(e.moved, sale) }) },
+		Wanted:  func(w Want) { note(func() { e.wants = append(e.wants, w) }) },
+		Gap:     func() { note(func() { e.gaps.Add(1) }) },
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var walker sync.WaitGroup
+	walker.Go(func() { _ = e.Run(ctx) })
+	t.Cleanup(func() { cancel(); walker.Wait() })
+	e.until(t, "it listens", func() bool { return e.gaps.Load() > 0 })
+	return e
+}
+
+func (e *ears) until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	for {
+		e.mu.Lock()
+		ok := done()
+		e.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-e.news:
+		case <-deadline.C:
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+func decision(n int) ledger.Decision {
+	d := ledger.Decision{Order: shop.Order{
+		ID: shop.ClaimID{byte(n), byte(n >> 8), byte(n >> 16)}, Sale: "retro-85", Buyer: fmt.Sprint("buyer-", n), SKU: "eu-42", Quantity: 2,
+		Status: shop.AwaitingPayment, Amount: 25800, Currency: "EUR", AsOf: int64(n),
+		CreatedAt: time.UnixMilli(1_790_000_000_123).UTC(), PayBy: time.UnixMilli(1_790_000_600_123).UTC(),
+	}}
+	d.Ticket.Claim, d.Ticket.KeyPrint = d.Order.ID, uint64(n)<<40
+	return d
+}
+
+func TestNewsReachesEveryOtherNode(t *testing.T) {
+	line := &memory.Line{}
+	a, b, c := listen(t, line, 1), listen(t, line, 2), listen(t, line, 3)
+	refused := decision(2)
+	refused.Order.Status, refused.Order.Reason, refused.Order.PayBy = shop.Refused, shop.Missed, time.Time{}
+	said := []ledger.Decision{decision(1), refused}
+	want := Want{Bucket: shop.Bucket{Sale: "retro-85", Number: 3}, SKU: "eu-42", Quantity: 2}
+	a.TellDecided(said)
+	a.TellMoved("retro-85")
+	a.TellWanted(want)
+	for _, other := range []*ears{b, c} {
+		other.until(t, "all is heard", func() bool { return len(other.decisions) == 2 && len(other.moved) == 1 && len(other.wants) == 1 })
+		if diff := cmp.Diff(said, other.decisions); diff != "" {
+			t.Errorf("decisions (-said +heard)\n%s", diff)
+		}
+		if other.moved[0] != "retro-85" || other.wants[0] != want {
+			t.Errorf("heard %v and %v", other.moved, other.wants)
+		}
+	}
+	if len(a.decisions)+len(a.moved)+len(a.wants) > 0 {
+		t.Error("a node hears itself")
+	}
+}
+
+func TestMuchNewsGoesInSeveralMessages(t *testing.T) {
+	line := &memory.Line{}
+	a, b := listen(t, line, 1), listen(t, line, 2)
+	const many = 20_000 // some 2 MB
+	all := make([]ledger.Decision, many)
+	for i := range all {
+		all[i] = decision(i)
+	}
+	a.TellDecided(all)
+	b.until(t, "all is heard", func() bool { return len(b.decisions) == many })
+	if diff := cmp.Diff(all, b.decisions); diff != "" {
+		t.Errorf("(-said +heard)\n%s", diff)
+	}
+}
+
+// deaf is a line that takes nothing.
+type deaf struct{ tried chan struct{} }
+
+func (d deaf) Send(context.Context, []byte) error {
+	d.tried <- struct{}{}
+	return errors.New("nobody there")
+}
+
+func (deaf) Hear(ctx context.Context, _ func([]byte), gap func()) error {
+	gap()
+	<-ctx.Done()
+	return nil
+}
+
+func TestNewsThatCannotBeSentIsDroppedNotKept(t *testing.T) {
+	d := deaf{tried: make(chan struct{}, 64)}
+	a := listen(t, d, 1)
+	a.TellMoved("retro-85")
+	<-d.tried
+	a.TellMoved("retro-85") // it goes on
+	<-d.tried
+
+	idle := &Gossip{} // nobody sends: the pile must not grow for ever
+	for range 2*pileMax/messageMax + 2 {
+		idle.TellDecided(make([]ledger.Decision, messageMax/40))
+	}
+	if idle.Dropped() == 0 || len(idle.pile) > 2*pileMax {
+		t.Errorf("%d dropped, %d bytes wait", idle.Dropped(), len(idle.pile))
+	}
+}
+
+func FuzzHear(f *testing.F) {
+	sample := &Gossip{Self: 7}
+	sample.TellDecided([]ledger.Decision{decision(1), decision(2)})
+	sample.TellMoved("retro-85")
+	sample.TellWanted(Want{Bucket: shop.Bucket{Sale: "s", Number: 1}, SKU: "x", Quantity: 1})
+	f.Add(sample.next())
+	f.Add([]byte{})
+	f.Add([]byte{layout, 0, 0, 0, 0, 0, 0, 0, 1, itemMoved, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(_ *testing.T, message []byte) {
+		g := &Gossip{Self: 1, Decided: func([]ledger.Decision) {}, Moved: func(string) {}, Wanted: func(Want) {}}
+		g.hear(message)
+	})
+}

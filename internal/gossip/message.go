@@ -1,0 +1,135 @@
+package gossip
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+// A message is layout, the sender's Self (8 bytes) and items, each a kind and
+// its fields: numbers as varints, texts with their length before them.
+const layout = 1
+
+const (
+	itemDecision = 1
+	itemMoved    = 2
+	itemWant     = 3
+)
+
+func appendDecision(to []byte, d *ledger.Decision) []byte {
+	o := &d.Order
+	to = append(to, itemDecision)
+	to = append(to, o.ID[:]...)
+	to = binary.BigEndian.AppendUint64(to, d.Ticket.KeyPrint)
+	for _, text := range []string{o.Sale, o.Buyer, o.SKU, string(o.Reason), o.Currency, o.Reference} {
+		to = appendText(to, text)
+	}
+	for _, number := range []int64{o.Quantity, int64(o.Status), o.Amount, millis(o.CreatedAt), millis(o.PayBy), o.AsOf} {
+		to = binary.AppendVarint(to, number)
+	}
+	return to
+}
+
+func appendMoved(to []byte, sale string) []byte { return appendText(append(to, itemMoved), sale) }
+
+func appendWant(to []byte, want *Want) []byte {
+	to = appendText(append(to, itemWant), want.Bucket.Sale)
+	to = binary.AppendVarint(to, int64(want.Bucket.Number))
+	to = appendText(to, want.SKU)
+	return binary.AppendVarint(to, want.Quantity)
+}
+
+func appendText(to []byte, text string) []byte {
+	return append(binary.AppendUvarint(to, uint64(len(text))), text...)
+}
+
+// millis is a time as the ledger keeps it; 0 is no time.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// reader reads a message from its beginning. After the first fault it is bad
+// and yields nothing more.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) take(n int) []byte {
+	if r.bad || n < 0 || n > len(r.rest) {
+		r.bad = true
+		return nil
+	}
+	taken := r.rest[:n]
+	r.rest = r.rest[n:]
+	return taken
+}
+
+func (r *reader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *reader) number() int64 {
+	n, size := binary.Varint(r.rest)
+	if size <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.take(size)
+	return n
+}
+
+func (r *reader) text() string {
+	n, size := binary.Uvarint(r.rest)
+	if size <= 0 || n > messageMax {
+		r.bad = true
+		return ""
+	}
+	r.take(size)
+	return string(r.take(int(n)))
+}
+
+func (r *reader) decision() ledger.Decision {
+	var d ledger.Decision
+	copy(d.Order.ID[:], r.take(len(d.Order.ID)))
+	d.Ticket.Claim, d.Ticket.KeyPrint = d.Order.ID, r.uint64()
+	o := &d.Order
+	o.Sale, o.Buyer, o.SKU = r.text(), r.text(), r.text()
+	o.Reason, o.Currency, o.Reference = shop.Code(r.text()), r.text(), r.text()
+	o.Quantity = r.number()
+	o.Status = shop.Status(r.number()) //nolint:gosec // written from a Status; another number is none
+	o.Amount = r.number()
+	o.CreatedAt, o.PayBy = timeOf(r.number()), timeOf(r.number())
+	o.AsOf = r.number()
+	return d
+}
+
+func (r *reader) want() Want {
+	var want Want
+	want.Bucket.Sale = r.text()
+	want.Bucket.Number = int(r.number())
+	want.SKU, want.Quantity = r.text(), r.number()
+	return want
+}
