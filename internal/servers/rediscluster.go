@@ -1,0 +1,214 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// RedisCluster is a Redis Cluster on this machine.
+type RedisCluster struct {
+	Nodes []*Redis // masters first, as it was formed
+}
+
+// nodeTimeout is after how many milliseconds a silent node counts as failed.
+const nodeTimeout = "1500"
+
+// StartRedisCluster starts a cluster in dir, an empty folder: masters with so
+// many replicas each. It returns when every node sees all slots served.
+func StartRedisCluster(ctx context.Context, dir string, masters, replicas int) (*RedisCluster, error) {
+	c := &RedisCluster{}
+	for n := range masters * (1 + replicas) {
+		folder := filepath.Join(dir, strconv.Itoa(n))
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			return c, err
+		}
+		address, err := busAddress(ctx)
+		if err != nil {
+			return c, errors.Join(err, c.Kill())
+		}
+		// Without full coverage, the death of one master stops its own slots
+		// alone.
+		node, err := startRedisAt(ctx, address, folder, "--cluster-enabled", "yes", "--cluster-node-timeout", nodeTimeout,
+			"--cluster-require-full-coverage", "no", "--cluster-config-file", "nodes.conf",
+			"--repl-diskless-sync-delay", "0")
+		if err != nil {
+			return c, errors.Join(err, c.Kill())
+		}
+		c.Nodes = append(c.Nodes, node)
+	}
+	if err := c.form(ctx, replicas); err != nil {
+		return c, errors.Join(err, c.Kill())
+	}
+	return c, nil
+}
+
+// busAddress returns a free address whose port + 10000, where the cluster's
+// bus listens, is free too, and below those that the kernel gives to clients.
+func busAddress(ctx context.Context) (string, error) {
+	for range 100 {
+		address, err := FreeAddress()
+		if err != nil {
+			return "", err
+		}
+		host, text, err := net.SplitHostPort(address)
+		if err != nil {
+			return "", err
+		}
+		port, err := strconv.Atoi(text)
+		if err != nil || port >= 22_000 {
+			continue
+		}
+		bus, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port+10_000)))
+		if err != nil {
+			continue
+		}
+		return address, bus.Close()
+	}
+	return "", errors.New("no free port with a free port 10000 above it")
+}
+
+func (c *RedisCluster) form(ctx context.Context, replicas int) error {
+	args := append([]string{"--cluster", "create"}, c.addresses()...)
+	args = append(args, "--cluster-replicas", strconv.Itoa(replicas), "--cluster-yes")
+	if _, err := Output(ctx, "redis-cli", args...); err != nil {
+		return err
+	}
+	return c.Ready(ctx)
+}
+
+// Ready waits until every node that runs sees all slots served and every
+// replica has its master's data.
+func (c *RedisCluster) Ready(ctx context.Context) error {
+	for _, node := range c.Nodes {
+		if node.process.State() != nil {
+			continue
+		}
+		err := node.process.Until(ctx, func() error {
+			if err := node.want(ctx, "cluster_state:ok", "CLUSTER", "INFO"); err != nil {
+				return err
+			}
+			return node.settled(ctx)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settled says that a replica has its data; a master always does.
+func (r *Redis) settled(ctx context.Context) error {
+	out, err := r.Do(ctx, "INFO", "replication")
+	if err != nil {
+		return err
+	}
+	if strings.Contains(out, "role:slave") && !strings.Contains(out, "master_link_status:up") {
+		return fmt.Errorf("%s has no link to its master", r.Address)
+	}
+	return nil
+}
+
+func (c *RedisCluster) addresses() []string {
+	var all []string
+	for _, node := range c.Nodes {
+		all = append(all, node.Address)
+	}
+	return all
+}
+
+// URL names every node.
+func (c *RedisCluster) URL() string { return "redis://" + strings.Join(c.addresses(), ",") }
+
+// Master returns the node that serves a slot now, as any running node sees it.
+func (c *RedisCluster) Master(ctx context.Context, slot int) (*Redis, error) {
+	for _, node := range c.Nodes {
+		if node.process.State() != nil {
+			continue
+		}
+		out, err := node.Do(ctx, "CLUSTER", "NODES")
+		if err != nil {
+			return nil, err
+		}
+		if found := c.serving(out, slot); found != nil {
+			return found, nil
+		}
+	}
+	return nil, fmt.Errorf("no node serves slot %d", slot)
+}
+
+// serving reads CLUSTER NODES: id, address, flags, master, ping, pong, epoch,
+// state, slots.
+func (c *RedisCluster) serving(nodes string, slot int) *Redis {
+	for line := range strings.Lines(nodes) {
+		fields := strings.Fields(line)
+		if len(fields) < 9 || !strings.Contains(fields[2], "master") || strings.Contains(fields[2], "fail") {
+			continue
+		}
+		for _, span := range fields[8:] {
+			if inSpan(span, slot) {
+				return c.at(fields[1])
+			}
+		}
+	}
+	return nil
+}
+
+// inSpan reads "0-5460" or "42"; what begins with [ is a slot on its way.
+func inSpan(span string, slot int) bool {
+	from, to, ok := strings.Cut(span, "-")
+	if !ok {
+		to = from
+	}
+	first, err := strconv.Atoi(from)
+	if err != nil {
+		return false
+	}
+	last, err := strconv.Atoi(to)
+	return err == nil && first <= slot && slot <= last
+}
+
+// at finds a node by its address as CLUSTER NODES writes it, with the bus's
+// port behind an @.
+func (c *RedisCluster) at(address string) *Redis {
+	address, _, _ = strings.Cut(address, "@")
+	for _, node := range c.Nodes {
+		if node.Address == address {
+			return node
+		}
+	}
+	return nil
+}
+
+// Stop ends every node.
+func (c *RedisCluster) Stop() error { return c.each((*Redis).Stop) }
+
+// Kill ends every node as a power cut would.
+func (c *RedisCluster) Kill() error { return c.each((*Redis).Kill) }
+
+// Wipe kills every node and starts it again with nothing, in the same cluster.
+func (c *RedisCluster) Wipe(ctx context.Context) error {
+	if err := c.Kill(); err != nil {
+		return err
+	}
+	if err := c.each((*Redis).clear); err != nil {
+		return err
+	}
+	if err := c.each(func(r *Redis) error { return r.Start(ctx) }); err != nil {
+		return err
+	}
+	return c.Ready(ctx)
+}
+
+func (c *RedisCluster) each(do func(*Redis) error) error {
+	var faults []error
+	for _, node := range c.Nodes {
+		faults = append(faults, do(node))
+	}
+	return errors.Join(faults...)
+}
