@@ -9,11 +9,12 @@ import (
 
 // Decide is one ticket's transaction: the heart of the protocol. It changes
 // the book and returns what the buyer and the stock are told once it is on
-// disk.
+// disk. Only a ticket of an unknown sale is ErrUnsound: there is no book to
+// write its refusal into.
 func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	quota := b.quota(Holder{ticket.Bucket.Sale, ticket.Buyer})
 	if claim, decided := b.claims[ticket.Claim]; decided {
-		return Decision{ticket, claim.Order, repeatVerdict(claim, &ticket), quota.Live}, nil
+		return Decision{Ticket: ticket, Order: claim.Order, Verdict: repeatVerdict(claim, &ticket), Live: quota.Live}, nil
 	}
 	shelf, known := b.sales[ticket.Bucket.Sale]
 	if !known {
@@ -21,7 +22,7 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	}
 	item, known := shelf.Items[ticket.SKU]
 	if !known || ticket.Quantity < 1 || ticket.Quantity > shop.LimitMax { // past it the amount could not be told
-		return Decision{}, fmt.Errorf("%w: %s is for %d of %q", ErrUnsound, ticket.Claim, ticket.Quantity, ticket.SKU)
+		return b.refusePoison(ticket, shelf)
 	}
 	current, err := b.fence(&ticket)
 	if err != nil {
@@ -35,7 +36,33 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	if claim.From == Granted {
 		verdict = shop.Consumed
 	}
-	return Decision{ticket, claim.Order, verdict, quota.Live}, nil
+	return Decision{Ticket: ticket, Order: claim.Order, Verdict: verdict, Live: quota.Live}, nil
+}
+
+// NoSKU stands in an order for an SKU that no sale could have: what a broken
+// ticket bears is not told to buyers, and not every machine could write it.
+const NoSKU = "?"
+
+// refusePoison ends a ticket of a known sale that nobody could have asked for:
+// of an SKU that the sale does not have, or of an absurd quantity. Put aside it
+// would come back for ever, so it is refused like any other. It proves nothing
+// about the grant, so it bumps nothing; its amount is 0, for it has no price.
+func (b *Book) refusePoison(ticket shop.Ticket, shelf *Shelf) (Decision, error) {
+	told := ticket
+	if !shop.ValidSKU(told.SKU) {
+		told.SKU = NoSKU
+	}
+	var price shop.Money
+	if len(shelf.Sale.Items) > 0 {
+		price.Currency = shelf.Sale.Items[0].Price.Currency
+	}
+	claim := b.newClaim(&told, price)
+	quota := b.quota(Holder{ticket.Bucket.Sale, ticket.Buyer})
+	quota.Dirty = true // the claim is his newest; he has no more and no less
+	if err := b.refuse(claim, shop.Missed); err != nil {
+		return Decision{}, err
+	}
+	return Decision{Ticket: ticket, Order: claim.Order, Verdict: shop.Returned, Live: quota.Live, Poison: true}, nil
 }
 
 // repeatVerdict consumes only for the very ticket that took units from the

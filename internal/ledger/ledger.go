@@ -21,7 +21,7 @@ var (
 	ErrFull     = errors.New("ledger: no room on its disk; nothing was written")
 	ErrEpoch    = errors.New("ledger: the bucket has moved to another epoch")
 	ErrShort    = errors.New("ledger: the pool holds fewer units than asked")
-	ErrUnsound  = errors.New("ledger: a ticket that nobody can decide")
+	ErrUnsound  = errors.New("ledger: a ticket of no sale in the books, which nobody can decide")
 	ErrBehind   = errors.New("ledger: older than the stock, so it has lost history; restore the newest ledger before selling on")
 )
 
@@ -30,8 +30,11 @@ type Claims interface {
 	// Decide gives every ticket its verdict, in one transaction, and returns
 	// one decision per ticket in the order given. When it returns without an
 	// error all of them are on disk. A ticket may be decided any number of
-	// times: its claim keeps its first answer. Where a ticket is of no sale or
-	// SKU in the books, ErrUnsound or ErrNotFound says so, and none is decided.
+	// times: its claim keeps its first answer. One of a known sale that nobody
+	// could have asked for (of an SKU that the sale does not have, of an absurd
+	// quantity) is refused as missed, and marked as Poison. Where a ticket is of
+	// no sale in the books, ErrUnsound or ErrNotFound says so, and none is
+	// decided.
 	Decide(ctx context.Context, tickets []shop.Ticket) ([]Decision, error)
 
 	// Order returns the order as it now is, or ErrNotFound.
@@ -54,6 +57,7 @@ type Decision struct {
 	Order   shop.Order
 	Verdict shop.Verdict // what the stock does with this very ticket
 	Live    int64        // the buyer's live units in the sale, this transaction included
+	Poison  bool         // refused now because no desk writes such a ticket: an alarm; false when asked again
 }
 
 // Print is the pair of fingerprints by which nodes know a decided claim.

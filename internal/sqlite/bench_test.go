@@ -2,7 +2,9 @@ package sqlite_test
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // BenchmarkDecide decides tickets of buyers who come once, each batch in one
@@ -27,6 +29,35 @@ func BenchmarkDecideAmongAMillion(b *testing.B) {
 			books.sound()
 		}
 	})
+}
+
+// BenchmarkDecideInManySales is what a ticket costs the processor when the
+// batch is of as many sales:
+//
+//	go test -run - -bench ManySales -count 6 ./internal/sqlite
+func BenchmarkDecideInManySales(b *testing.B) {
+	const batch = 32 // what waits while 64 buyers order
+	for _, sales := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("sales=%d", sales), func(b *testing.B) {
+			books := newBook(b, b.TempDir())
+			for n := 1; n < sales; n++ {
+				books.add(fmt.Sprintf("sale-%d", n))
+			}
+			begun := cpu(b)
+			decideBatches(b, books, batch)
+			b.ReportMetric(float64((cpu(b)-begun).Microseconds())/float64(batch*b.N), "cpu-µs/ticket")
+		})
+	}
+}
+
+// cpu is the processor time that this process has used.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func decideBatches(b *testing.B, books *book, size int) {

@@ -13,33 +13,43 @@ import (
 	"github.com/doorbuster/doorbuster/internal/sqlite"
 )
 
-// book is a ledger with one open sale whose units are all granted.
+// book is a ledger with open sales whose units are all granted.
 type book struct {
 	*sqlite.Ledger
-	t   testing.TB
-	dir string
-	n   int64
+	t     testing.TB
+	dir   string
+	sales []string
+	n     int64
 }
 
+// newBook opens a ledger with one sale, "s".
 func newBook(t testing.TB, dir string) *book {
 	b := &book{Ledger: open(t, sqlite.Options{Dir: dir, Now: time.Now}), t: t, dir: dir}
-	sale := shop.Sale{
-		ID: "s", Title: "S", OpensAt: time.Now().UTC(), Hold: time.Minute, LimitPerBuyer: 1, Challenge: "never", Early: "normal",
-		Items: []shop.Item{{SKU: "a", Title: "A", Stock: shop.StockMax, Price: shop.Money{Amount: 100, Currency: "EUR"}}},
-	}
-	if _, err := b.Publish(t.Context(), sale); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Bump(t.Context(), shop.Bucket{Sale: "s"}, 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Grant(t.Context(), shop.Bucket{Sale: "s"}, 1, ledger.Grant{SKU: "a", Quantity: shop.StockMax}); err != nil {
-		t.Fatal(err)
-	}
+	b.add("s")
 	return b
 }
 
-// tickets are new ones of as many buyers. Claims are spread as hashes are.
+// add opens one more sale.
+func (b *book) add(id string) {
+	b.t.Helper()
+	sale := shop.Sale{
+		ID: id, Title: "S", OpensAt: time.Now().UTC(), Hold: time.Minute, LimitPerBuyer: 1, Challenge: "never", Early: "normal",
+		Items: []shop.Item{{SKU: "a", Title: "A", Stock: shop.StockMax, Price: shop.Money{Amount: 100, Currency: "EUR"}}},
+	}
+	if _, err := b.Publish(b.t.Context(), sale); err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := b.Bump(b.t.Context(), shop.Bucket{Sale: id}, 0); err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := b.Grant(b.t.Context(), shop.Bucket{Sale: id}, 1, ledger.Grant{SKU: "a", Quantity: shop.StockMax}); err != nil {
+		b.t.Fatal(err)
+	}
+	b.sales = append(b.sales, id)
+}
+
+// tickets are new ones of as many buyers, of one sale after the other. Claims
+// are spread as hashes are.
 func (b *book) tickets(count int) []shop.Ticket {
 	tickets := make([]shop.Ticket, count)
 	for i := range tickets {
@@ -51,7 +61,7 @@ func (b *book) tickets(count int) []shop.Ticket {
 			word ^= word<<13 ^ uint64(at)
 		}
 		tickets[i] = shop.Ticket{
-			Claim: claim, Bucket: shop.Bucket{Sale: "s"}, Epoch: 1, Seq: b.n, Nonce: word, KeyPrint: word,
+			Claim: claim, Bucket: shop.Bucket{Sale: b.sales[b.n%int64(len(b.sales))]}, Epoch: 1, Seq: b.n, Nonce: word, KeyPrint: word,
 			Buyer: fmt.Sprintf("buyer-%016x", word), SKU: "a", Quantity: 1,
 		}
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
+
+const insertSKU = "INSERT INTO skus (sale, name) VALUES (?, ?) RETURNING id"
 
 // catalogue is every sale with the small numbers that stand for names in the
 // tables. It is never changed: a transaction that adds to it makes another,
@@ -68,6 +71,66 @@ func (c *catalogue) numbers(sale, sku string) (saleID, skuID int64, err error) {
 		return 0, 0, fmt.Errorf("sqlite: sale %s has no SKU %q", sale, sku)
 	}
 	return row.id, skuID, nil
+}
+
+// nameless is the error of a transaction that has to write of SKUs which their
+// sales never had. Every reader has to know a name before the first row bears
+// its number, so names are entered by a transaction of their own.
+type nameless struct{ names []skuName }
+
+type skuName struct{ sale, sku string }
+
+func (n *nameless) Error() string {
+	return fmt.Sprintf("sqlite: %d SKUs are not in the books, the first is %q of %s", len(n.names), n.names[0].sku, n.names[0].sale)
+}
+
+// note adds the SKU where the catalogue lacks it.
+func (n *nameless) note(names *catalogue, sale, sku string) {
+	if name := (skuName{sale, sku}); !names.has(name) && !slices.Contains(n.names, name) {
+		n.names = append(n.names, name)
+	}
+}
+
+func (c *catalogue) has(name skuName) bool {
+	row, ok := c.sales[name.sale]
+	if !ok {
+		return false
+	}
+	_, ok = row.skuID[name.sku]
+	return ok
+}
+
+// enterNames gives SKUs their numbers. It does not put them on sale.
+func (l *Ledger) enterNames(ctx context.Context, names []skuName) error {
+	return l.writeAlone(ctx, func(ctx context.Context, t *tx) error {
+		for _, name := range names {
+			row, ok := t.names.sales[name.sale]
+			if !ok {
+				return ledger.ErrNotFound
+			}
+			next := *row
+			next.skuID, next.skuName = maps.Clone(row.skuID), maps.Clone(row.skuName)
+			if err := t.addSKU(ctx, &next, name.sku); err != nil {
+				return err
+			}
+			t.names = t.names.with(&next)
+		}
+		return nil
+	})
+}
+
+// addSKU gives the sale's SKU a number, unless it has one.
+func (t *tx) addSKU(ctx context.Context, sale *saleRow, sku string) error {
+	if _, ok := sale.skuID[sku]; ok {
+		return nil
+	}
+	t.writes++
+	id, err := t.number(ctx, insertSKU, sale.id, sku)
+	if err != nil {
+		return fmt.Errorf("add SKU %s: %w", sku, err)
+	}
+	sale.skuID[sku], sale.skuName[id] = id, sku
+	return nil
 }
 
 // loadCatalogue reads every sale with its last document.

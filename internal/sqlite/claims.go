@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -35,6 +36,19 @@ func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 	if len(tickets) == 0 {
 		return nil, ctx.Err()
 	}
+	decisions, err := l.decide(ctx, tickets)
+	if missing, ok := errors.AsType[*nameless](err); ok {
+		if err = l.enterNames(ctx, missing.names); err == nil {
+			decisions, err = l.decide(ctx, tickets)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decide %d tickets: %w", len(tickets), err)
+	}
+	return decisions, nil
+}
+
+func (l *Ledger) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decision, error) {
 	var decisions []ledger.Decision
 	known := false
 	err := l.write(ctx, func(ctx context.Context, t *tx) (err error) {
@@ -48,10 +62,7 @@ func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 		}
 		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("decide %d tickets: %w", len(tickets), err)
-	}
-	return decisions, nil
+	return decisions, err
 }
 
 // decide decides and saves the tickets. known says that some of their claims
@@ -70,12 +81,19 @@ func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, known bool) ([]l
 		return nil, err
 	}
 	decisions := make([]ledger.Decision, 0, len(tickets))
+	var missing nameless
 	for i := range tickets {
 		decision, err := b.Decide(tickets[i])
 		if err != nil {
 			return nil, err
 		}
+		if decision.Poison {
+			missing.note(t.names, decision.Order.Sale, decision.Order.SKU)
+		}
 		decisions = append(decisions, decision)
+	}
+	if len(missing.names) > 0 { // nothing is written yet
+		return nil, &missing
 	}
 	return decisions, t.save(ctx, b)
 }

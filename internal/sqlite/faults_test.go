@@ -20,7 +20,7 @@ func TestACommitSurvivesWithoutAClose(t *testing.T) {
 	b.mustSell(500)
 	killed := filepath.Join(t.TempDir(), "killed")
 	copyFolder(t, b.dir, killed)
-	again := &book{Ledger: open(t, sqlite.Options{Dir: killed, Now: time.Now}), t: t, n: b.n}
+	again := &book{Ledger: open(t, sqlite.Options{Dir: killed, Now: time.Now}), t: t, sales: b.sales, n: b.n}
 	if got := again.held(); got != 500 {
 		t.Errorf("%d units held, want 500", got)
 	}
@@ -186,7 +186,7 @@ func TestAFailedWriteEndsTheLedgerForEver(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
-	again := &book{Ledger: open(t, sqlite.Options{Dir: b.dir, Now: time.Now}), t: t, n: b.n}
+	again := &book{Ledger: open(t, sqlite.Options{Dir: b.dir, Now: time.Now}), t: t, sales: b.sales, n: b.n}
 	if got := again.held(); got < 10 || got > 11 {
 		t.Errorf("%d units held, want 10, or 11 where the write had happened", got)
 	}

@@ -188,7 +188,7 @@ func TestClosingUnderLoadLosesNothingThatWasAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	crowd.Wait()
-	again := &book{Ledger: open(t, sqlite.Options{Dir: b.dir, Now: time.Now}), t: t}
+	again := &book{Ledger: open(t, sqlite.Options{Dir: b.dir, Now: time.Now}), t: t, sales: b.sales}
 	if got := again.held(); got != decided.Load() {
 		t.Errorf("%d units held, want the %d that were answered", got, decided.Load())
 	}

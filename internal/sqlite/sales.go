@@ -20,8 +20,7 @@ const (
 	insertSale     = "INSERT INTO sales (id, name, phase, revision, buckets, moved_at) VALUES (?, ?, ?, 0, ?, ?)"
 	insertBucket   = `INSERT INTO buckets (sale, number, epoch, last_grant, reclaim_number, reclaim_sku, reclaim_units)
 		VALUES (?, ?, 0, 0, 0, '', 0)`
-	insertSKU = "INSERT INTO skus (sale, name) VALUES (?, ?) RETURNING id"
-	moveSale  = "UPDATE sales SET phase = ?, moved_at = ? WHERE id = ?"
+	moveSale = "UPDATE sales SET phase = ?, moved_at = ? WHERE id = ?"
 )
 
 // Publish implements ledger.Sales.
@@ -101,15 +100,9 @@ func (t *tx) enter(ctx context.Context, old *saleRow, sale *shop.Sale, buckets i
 		return nil, err
 	}
 	for _, item := range sale.Items {
-		if _, ok := next.skuID[item.SKU]; ok {
-			continue
+		if err := t.addSKU(ctx, next, item.SKU); err != nil {
+			return nil, err
 		}
-		t.writes++
-		id, err := t.number(ctx, insertSKU, next.id, item.SKU)
-		if err != nil {
-			return nil, fmt.Errorf("add SKU %s: %w", item.SKU, err)
-		}
-		next.skuID[item.SKU], next.skuName[id] = id, item.SKU
 	}
 	t.names = t.names.with(next)
 	return next, nil

@@ -118,7 +118,7 @@ func failureAlone(b *bench) {
 	for i := range tickets {
 		tickets[i] = b.ticket(fmt.Sprint("buyer", i), "k")
 		if i%2 == 0 {
-			tickets[i].SKU = "eu-99"
+			tickets[i].Bucket.Sale = "nowhere"
 		}
 	}
 	for range 8 { // the more often, the more of them share a commit

@@ -26,7 +26,6 @@ func decideCases() []suiteCase {
 		{"the same ticket twice in a batch is decided once", twiceInBatch},
 		{"a batch is answered in the order given", orderGiven},
 		{"no tickets, no decisions", noTickets},
-		{"a ticket for an unknown SKU leaves nothing behind", unknownSKU},
 		{"every decided claim is listed with its key's print", decidedListed},
 		{"what was decided since is listed sale by sale", decidedSince},
 		{"everything is there after closing and opening again", survivesReopen},
@@ -251,18 +250,6 @@ func orderGiven(b *bench) {
 func noTickets(b *bench) {
 	stocked(b, 1, 1)
 	b.decide()
-}
-
-func unknownSKU(b *bench) {
-	stocked(b, 5, 3)
-	bad := b.ticket("ann", "bad")
-	bad.SKU = "eu-99"
-	if _, err := b.Decide(b.ctx, []shop.Ticket{b.ticket("bob", "k"), bad}); err == nil {
-		b.Error("a ticket for an unknown SKU was decided")
-	}
-	_, err := b.Order(b.ctx, claimOf("suite", "bob", "k"))
-	b.wantErr(err, ledger.ErrNotFound)
-	b.want(small, ledger.Balance{Total: 5, Pool: 2, Granted: 3})
 }
 
 func decidedListed(b *bench) {

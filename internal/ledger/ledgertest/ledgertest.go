@@ -84,7 +84,7 @@ func (c *Time) Jump(d time.Duration) {
 
 // Run runs the suite. Each case opens a machine of its own.
 func Run(t *testing.T, open Open) {
-	cases := slices.Concat(decideCases(), lifeCases(), chargeCases(), supplyCases(), saleCases(), listCases(), crowdCases())
+	cases := slices.Concat(decideCases(), poisonCases(), lifeCases(), chargeCases(), supplyCases(), saleCases(), listCases(), crowdCases())
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, open)

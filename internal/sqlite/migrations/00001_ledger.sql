@@ -54,7 +54,8 @@ CREATE TABLE accounts (
 
 -- One row per decided ticket, refusals too, and the order it led to. Rows are
 -- numbered in the order decided; prev is the buyer's claim before in the sale.
--- nonce and key_print are the bits of unsigned numbers.
+-- nonce and key_print are the bits of unsigned numbers. Only a refused ticket
+-- (status 5) may bear an absurd quantity: it is kept as it came.
 CREATE TABLE claims (
   row        INTEGER PRIMARY KEY,
   claim      BLOB    NOT NULL UNIQUE CHECK (length(claim) = 16),
@@ -66,7 +67,7 @@ CREATE TABLE claims (
   nonce      INTEGER NOT NULL,
   key_print  INTEGER NOT NULL,
   buyer      TEXT    NOT NULL,
-  quantity   INTEGER NOT NULL CHECK (quantity > 0),
+  quantity   INTEGER NOT NULL CHECK (quantity > 0 OR status = 5),
   taken_from INTEGER NOT NULL,
   status     INTEGER NOT NULL,
   reason     TEXT    NOT NULL,
