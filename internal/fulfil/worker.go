@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/crash"
@@ -42,6 +43,8 @@ type Worker struct {
 	// refused are free again. nil: nobody wants to know.
 	Settled func([]ledger.Decision)
 	Log     *slog.Logger
+
+	poisoned atomic.Int64 // tickets refused because nobody could have asked for them
 
 	mu        sync.Mutex
 	stuck     int                   // batches that wait for the ledger
@@ -89,6 +92,7 @@ func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket, patience int
 	if !ok {
 		return false
 	}
+	w.alarm(decisions)
 	w.Decided(decisions)
 	crash.At(crash.BeforeSettle)
 	w.settle(ctx, decisions)
@@ -97,6 +101,31 @@ func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket, patience int
 		w.Settled(decisions)
 	}
 	return true
+}
+
+// Poisoned returns how many tickets were refused because no desk writes such
+// ones: more than none is an alarm.
+func (w *Worker) Poisoned() int64 { return w.poisoned.Load() }
+
+// alarm raises one alarm for all poison of a batch.
+func (w *Worker) alarm(decisions []ledger.Decision) {
+	var first *ledger.Decision
+	count := 0
+	for i := range decisions {
+		if !decisions[i].Poison {
+			continue
+		}
+		if count++; first == nil {
+			first = &decisions[i]
+		}
+	}
+	if first == nil {
+		return
+	}
+	w.poisoned.Add(int64(count))
+	w.Log.Error("tickets that nobody could have asked for were refused; who else writes to the stock or the broker?",
+		"tickets", count, "bucket", first.Ticket.Bucket.String(), "first", first.Order.ID.String(),
+		"sku", first.Order.SKU, "quantity", first.Order.Quantity)
 }
 
 // settle tells the stock what became of the tickets, bucket by bucket. What
