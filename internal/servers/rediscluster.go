@@ -14,6 +14,10 @@ import (
 // RedisCluster is a Redis Cluster on this machine.
 type RedisCluster struct {
 	Nodes []*Redis // masters first, as it was formed
+
+	// Links and Buses are the proxies through which clients, and the nodes among
+	// themselves, reach each node; none unless it was started behind proxies.
+	Links, Buses []*Proxy
 }
 
 // nodeTimeout is after how many milliseconds a silent node counts as failed.
@@ -22,6 +26,14 @@ const nodeTimeout = "1500"
 // StartRedisCluster starts a cluster in dir, an empty folder: masters with so
 // many replicas each. It returns when every node sees all slots served.
 func StartRedisCluster(ctx context.Context, dir string, masters, replicas int) (*RedisCluster, error) {
+	return startCluster(ctx, dir, masters, replicas, func(context.Context, *RedisCluster, string) ([]string, error) { return nil, nil })
+}
+
+// announcer returns further settings of the node that will listen at an
+// address.
+type announcer func(ctx context.Context, c *RedisCluster, address string) ([]string, error)
+
+func startCluster(ctx context.Context, dir string, masters, replicas int, more announcer) (*RedisCluster, error) {
 	c := &RedisCluster{}
 	for n := range masters * (1 + replicas) {
 		folder := filepath.Join(dir, strconv.Itoa(n))
@@ -32,11 +44,15 @@ func StartRedisCluster(ctx context.Context, dir string, masters, replicas int) (
 		if err != nil {
 			return c, errors.Join(err, c.Kill())
 		}
+		further, err := more(ctx, c, address)
+		if err != nil {
+			return c, errors.Join(err, c.Kill())
+		}
 		// Without full coverage, the death of one master stops its own slots
 		// alone.
-		node, err := startRedisAt(ctx, address, folder, "--cluster-enabled", "yes", "--cluster-node-timeout", nodeTimeout,
+		node, err := startRedisAt(ctx, address, folder, append(further, "--cluster-enabled", "yes", "--cluster-node-timeout", nodeTimeout,
 			"--cluster-require-full-coverage", "no", "--cluster-config-file", "nodes.conf",
-			"--repl-diskless-sync-delay", "0")
+			"--repl-diskless-sync-delay", "0")...)
 		if err != nil {
 			return c, errors.Join(err, c.Kill())
 		}
@@ -122,8 +138,17 @@ func (c *RedisCluster) addresses() []string {
 	return all
 }
 
-// URL names every node.
-func (c *RedisCluster) URL() string { return "redis://" + strings.Join(c.addresses(), ",") }
+// URL names every node, as clients reach it.
+func (c *RedisCluster) URL() string {
+	if c.Links == nil {
+		return "redis://" + strings.Join(c.addresses(), ",")
+	}
+	var all []string
+	for _, link := range c.Links {
+		all = append(all, link.Address)
+	}
+	return "redis://" + strings.Join(all, ",")
+}
 
 // Master returns the node that serves a slot now, as any running node sees it.
 func (c *RedisCluster) Master(ctx context.Context, slot int) (*Redis, error) {
@@ -177,8 +202,8 @@ func inSpan(span string, slot int) bool {
 // port behind an @.
 func (c *RedisCluster) at(address string) *Redis {
 	address, _, _ = strings.Cut(address, "@")
-	for _, node := range c.Nodes {
-		if node.Address == address {
+	for i, node := range c.Nodes {
+		if node.Address == address || (c.Links != nil && c.Links[i].Address == address) {
 			return node
 		}
 	}
