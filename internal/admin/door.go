@@ -44,6 +44,8 @@ type Door struct {
 type Health struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons"`
+	// Warnings is what an operator should know although the node sells.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Bounds of the listener. Operators are few; what they must not do is to hold

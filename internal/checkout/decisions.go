@@ -37,6 +37,7 @@ type Waiter struct {
 	callers int
 	done    chan struct{}
 	order   shop.Order
+	repeat  bool
 }
 
 // Expect begins to wait for a claim. Call it before the ticket is written, and
@@ -62,7 +63,7 @@ func (d *Decisions) Announce(decisions []ledger.Decision) {
 		shard.Lock()
 		if waiter, ok := shard.waiting[claim]; ok {
 			delete(shard.waiting, claim)
-			waiter.order = decisions[i].Order
+			waiter.order, waiter.repeat = decisions[i].Order, decisions[i].Repeat
 			close(waiter.done)
 		}
 		shard.Unlock()
@@ -83,6 +84,10 @@ func (w *Waiter) Done() <-chan struct{} { return w.done }
 
 // Order is what was decided; to be read only after Done.
 func (w *Waiter) Order() shop.Order { return w.order }
+
+// Repeat reports whether an earlier ticket had been decided, at another node
+// perhaps; to be read only after Done.
+func (w *Waiter) Repeat() bool { return w.repeat }
 
 // Leave ends one caller's wait.
 func (w *Waiter) Leave() {

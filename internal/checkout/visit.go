@@ -13,9 +13,12 @@ import (
 )
 
 const (
-	// lookMax bounds the wait for a fresh look at the stock before a buyer who
-	// found none hears so. The look itself takes about a millisecond.
+	// lookMax bounds the wait for fresh looks at the stock before a buyer who
+	// found none hears so. A look takes about a millisecond where this node
+	// supplies, and some more where another one does.
 	lookMax = time.Second
+	// looksMax is after how many of them he does in any case.
+	looksMax = 5
 	// askAgain is what a buyer is told to wait where units are on their way.
 	askAgain = time.Second
 )
@@ -82,8 +85,7 @@ func (v *visit) enter(ctx context.Context) (Answer, error) {
 	return v.reserve(ctx, limit)
 }
 
-// reserve asks the stock, and asks once more where the first no may be out of
-// date.
+// reserve asks the stock, and asks again where its no may be out of date.
 func (v *visit) reserve(ctx context.Context, limit int64) (Answer, error) {
 	waiter := v.Decisions.Expect(v.claim)
 	defer waiter.Leave()
@@ -91,29 +93,30 @@ func (v *visit) reserve(ctx context.Context, limit int64) (Answer, error) {
 		Claim: v.claim, Nonce: v.nonce, KeyPrint: v.Hasher.KeyPrint(v.wish.Sale, v.wish.Key),
 		Buyer: v.wish.Buyer, SKU: v.wish.SKU, Quantity: v.wish.Quantity, Limit: limit, Live: stock.LiveUnknown,
 	}
-	answer, err := v.ask(ctx, ask)
-	if err != nil {
-		return Answer{}, err
+	deadline := time.NewTimer(lookMax)
+	defer deadline.Stop()
+	for looks := 0; ; looks++ {
+		answer, err := v.ask(ctx, ask)
+		if err != nil {
+			return Answer{}, err
+		}
+		switch {
+		case answer.Outcome == stock.Pending:
+			return v.taken(ctx, waiter, &answer.Ticket)
+		case looks == looksMax || (answer.Outcome == stock.Limit && ask.Live != stock.LiveUnknown):
+			return Answer{}, v.notNow(answer)
+		case answer.Outcome == stock.Limit:
+			ask.Live, err = v.live(ctx, limit)
+		default:
+			var late bool
+			if late, err = v.look(ctx, deadline.C); late {
+				looks = looksMax - 1
+			}
+		}
+		if err != nil {
+			return Answer{}, err
+		}
 	}
-	switch answer.Outcome {
-	case stock.Limit:
-		ask.Live, err = v.live(ctx, limit)
-	case stock.Out, stock.Unknown:
-		err = v.look(ctx)
-	case stock.Pending:
-		return v.taken(ctx, waiter, &answer.Ticket)
-	}
-	if err != nil {
-		return Answer{}, err
-	}
-	answer, err = v.ask(ctx, ask)
-	if err != nil {
-		return Answer{}, err
-	}
-	if answer.Outcome == stock.Pending {
-		return v.taken(ctx, waiter, &answer.Ticket)
-	}
-	return Answer{}, v.notNow(answer)
 }
 
 // taken waits for the ticket's decision. A ticket of another visit may be
@@ -150,6 +153,7 @@ func (v *visit) live(ctx context.Context, limit int64) (int64, error) {
 		return 0, fmt.Errorf("read the buyer's standing: %w", err)
 	}
 	if standing.Live+v.wish.Quantity > limit {
+		v.recognise(standing)
 		return 0, limitReached(standing, fmt.Sprintf("One buyer may have %d, and you have %d.", limit, standing.Live))
 	}
 	return standing.Live, nil
@@ -161,7 +165,18 @@ func (v *visit) overLimit(ctx context.Context, detail string) error {
 	if err != nil {
 		return fmt.Errorf("read the buyer's standing: %w", err)
 	}
+	v.recognise(standing)
 	return limitReached(standing, detail)
+}
+
+// recognise makes the visit's own claim known where the ledger has decided it:
+// another node did, and its word has not come yet. Then it answers from that.
+func (v *visit) recognise(standing ledger.Standing) {
+	for i := range standing.Orders {
+		if standing.Orders[i].ID == v.claim {
+			v.Known.Add(ledger.Print{Claim: v.claim, KeyPrint: v.Hasher.KeyPrint(v.wish.Sale, v.wish.Key)})
+		}
+	}
 }
 
 func limitReached(standing ledger.Standing, detail string) shop.Refusal {
@@ -174,23 +189,22 @@ func limitReached(standing ledger.Standing, detail string) shop.Refusal {
 	return no
 }
 
-// look waits until the board has been looked over, and returns the no that it
-// shows now. nil: there are units, try again.
-func (v *visit) look(ctx context.Context) error {
+// look waits until the board has been looked over, or it is late, and returns
+// the no that the board shows now. nil: there are units, try again.
+func (v *visit) look(ctx context.Context, deadline <-chan time.Time) (late bool, err error) {
 	looked := v.Want(v.bucket, v.wish.SKU, v.wish.Quantity)
-	timer := time.NewTimer(lookMax)
-	defer timer.Stop()
 	select {
 	case <-looked:
-	case <-timer.C:
+	case <-deadline:
+		late = true
 	case <-ctx.Done():
-		return ctx.Err()
+		return late, ctx.Err()
 	}
-	_, err := v.entry(v.wish.Sale, v.wish.SKU)
-	return err
+	_, err = v.entry(v.wish.Sale, v.wish.SKU)
+	return late, err
 }
 
-// notNow is the second no of the stock, while the board still shows units.
+// notNow is the last no of the stock, while the board still shows units.
 func (v *visit) notNow(answer stock.Answer) error {
 	notice, err := v.entry(v.wish.Sale, v.wish.SKU)
 	if err != nil {
@@ -220,7 +234,7 @@ func (v *visit) await(ctx context.Context, waiter *Waiter, ticket *shop.Ticket) 
 		select {
 		case <-waiter.Done():
 			order := waiter.Order()
-			return v.decided(ctx, &order, repeat)
+			return v.decided(ctx, &order, repeat || waiter.Repeat())
 		case <-timer.C:
 		case <-ctx.Done():
 		}

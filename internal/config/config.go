@@ -22,6 +22,8 @@ type Config struct {
 	DatabaseURL string
 	RedisURL    string
 	AMQPURL     string
+	MigrateURL  string   // of a user who may change the schema; empty: DatabaseURL
+	Accept      []string // what Redis may be although it should not: eviction, no-aof, …
 
 	BuyerJWKSURL   string
 	TrustedProxies []netip.Prefix
@@ -79,15 +81,15 @@ func Folder(flags Flags, getenv func(string) string) (string, error) {
 	return all.get("data").value, asError(faults)
 }
 
-// LedgerFolder finds the folder of the ledger, for commands that read it. A
-// database in its place is a fault as long as it is not built.
-func LedgerFolder(flags Flags, getenv func(string) string) (string, error) {
+// Ledger finds where the ledger is, for commands that only read it: the
+// address of its database, or else its folder.
+func Ledger(flags Flags, getenv func(string) string) (databaseURL, folder string, err error) {
 	all, faults := layer(flags, getenv)
 	c := &Config{settings: all, DatabaseURL: all.get("database-url").value}
 	c.checkStores(func(name, text string) {
 		faults = append(faults, shop.Fault{Field: c.setting(name).label(), Wrong: text})
 	})
-	return all.get("data").value, asError(faults)
+	return c.DatabaseURL, all.get("data").value, asError(faults)
 }
 
 // Check returns every fault that the values have, alone and together, or nil.
@@ -103,6 +105,9 @@ func (c *Config) Check() error {
 
 // Embedded reports whether this node keeps its ledger in its own folder.
 func (c *Config) Embedded() bool { return c.DatabaseURL == "" }
+
+// Distributed reports whether this is one of any number of nodes.
+func (c *Config) Distributed() bool { return c.RedisURL != "" }
 
 func asError(faults shop.Faults) error {
 	if len(faults) == 0 {

@@ -90,7 +90,7 @@ func TestEveryFaultOfTheConfigurationIsToldAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"--listen (" + file + ":1): ", file + `:2: "port" is not a setting`, file + ":3: buyer_key is a secret", "--log-level (" + file + ":4)",
-		file + ":5: hosts is neither", "--admin-listen (flag)", "--limit-address (flag)", "--trusted-proxies (flag)", "--redis-url (flag): is not built",
+		file + ":5: hosts is neither", "--admin-listen (flag)", "--limit-address (flag)", "--trusted-proxies (flag)",
 		"--redis-url (flag): needs --database-url", "--buyer-jwks-url (flag)", "--payments (flag)", "--page-origins (flag)",
 		"--log-format (environment DOORBUSTER_LOG_FORMAT)", "DOORBUSTER_BUYER_KEY: has 6 bytes; it needs 32", "DOORBUSTER_ADMIN_TOKEN: is set, and so is",
 	} {
@@ -104,21 +104,41 @@ func TestEveryFaultOfTheConfigurationIsToldAtOnce(t *testing.T) {
 	t.Logf("\n%v", err)
 }
 
-func TestStoresThatAreNotBuiltAreRefusedHonestly(t *testing.T) {
-	for flag, flags := range map[string]config.Flags{
-		"--database-url": {DatabaseURL: new("postgres://doorbuster@db.example/doorbuster")},
-		"--redis-url":    {RedisURL: new("redis://a.example:6379,b.example:6379"), DatabaseURL: new("postgres://db.example")},
-		"--amqp-url":     {AMQPURL: new("amqp://guest:guest@mq.example:5672/%2f")},
+func TestStoresOfSeveralNodesGoTogether(t *testing.T) {
+	database, redis := "postgres://doorbuster@db.example/doorbuster", "redis://a.example:6379,b.example:6379"
+	secrets := environment(
+		"DOORBUSTER_BUYER_KEY", strings.Repeat("b", 32), "DOORBUSTER_ADMIN_TOKEN", strings.Repeat("a", 32), "DOORBUSTER_ROOT_KEY", strings.Repeat("r", 32))
+	c, err := config.Read(config.Flags{
+		Data: new(t.TempDir()), DatabaseURL: &database, RedisURL: &redis, AMQPURL: new("amqp://guest:guest@mq.example:5672/%2f"),
+		AcceptNoAOF: new(true), AcceptEviction: new(false),
+	}, secrets)
+	if err != nil || !c.Distributed() || c.Embedded() || c.Payments != config.NoPayments || strings.Join(c.Accept, " ") != "no-aof" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := config.Read(config.Flags{Data: new(t.TempDir()), DatabaseURL: new("postgres:///shop?host=/run/postgresql")}, environment()); err != nil {
+		t.Errorf("a database behind a socket: %v", err)
+	}
+	for want, flags := range map[string]config.Flags{
+		"--database-url (flag): is not an address":                        {DatabaseURL: new("mysql://db.example")},
+		"--redis-url (flag): needs --database-url":                        {RedisURL: &redis},
+		"--amqp-url (flag): needs --redis-url":                            {DatabaseURL: &database, AMQPURL: new("amqp://mq.example")},
+		"--migrate-url (flag): needs --database-url":                      {MigrateURL: &database},
+		"--payments (flag): the sandbox cashier needs a node that stands": {DatabaseURL: &database, RedisURL: &redis, Payments: new("sandbox")},
 	} {
 		flags.Data = new(t.TempDir())
-		_, err := config.Read(flags, environment())
-		if err == nil || !strings.Contains(err.Error(), flag+" (flag): is not built yet") || strings.Contains(err.Error(), "not an address") {
-			t.Errorf("%s: %v", flag, err)
+		if _, err := config.Read(flags, secrets); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q among the faults: %v", want, err)
 		}
 	}
-	_, err := config.Read(config.Flags{Data: new(t.TempDir()), DatabaseURL: new("mysql://db.example")}, environment())
-	if err == nil || !strings.Contains(err.Error(), "begins with postgres://") {
-		t.Errorf("a database of another kind: %v", err)
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "root-key"), []byte(strings.Repeat("x", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = config.Read(config.Flags{Data: &folder, DatabaseURL: &database, RedisURL: &redis}, environment())
+	for _, name := range []string{"BUYER_KEY", "ADMIN_TOKEN", "ROOT_KEY"} {
+		if err == nil || !strings.Contains(err.Error(), "DOORBUSTER_"+name+": is not set; with --redis-url all nodes need the same one") {
+			t.Errorf("a node among several made its own %s: %v", name, err)
+		}
 	}
 }
 

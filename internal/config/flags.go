@@ -20,9 +20,15 @@ type Flags struct {
 	PageOrigins *string `name:"page-origins" placeholder:"ORIGIN,…" group:"Addresses" help:"Origins whose pages may call the buyers' API (CORS); * is any. Default: none but its own."`
 
 	Data        *string `name:"data" preset:"./doorbuster-data" placeholder:"DIR" group:"Storage" help:"Folder of the embedded ledger and the generated secrets."`
-	DatabaseURL *string `name:"database-url" placeholder:"URL" group:"Storage" help:"postgres://…: the ledger is PostgreSQL. Not built yet. Default: SQLite in --data."`
-	RedisURL    *string `name:"redis-url" placeholder:"URL" group:"Storage" help:"redis://host:port[,host:port…]: the fast stock is Redis. Not built yet. Default: memory."`
-	AMQPURL     *string `name:"amqp-url" placeholder:"URL" group:"Storage" help:"amqp://…: tickets travel through RabbitMQ. Not built yet. Default: the stock's own queue."`
+	DatabaseURL *string `name:"database-url" placeholder:"URL" group:"Storage" help:"postgres://…: the ledger is PostgreSQL. Default: SQLite in --data."`
+	MigrateURL  *string `name:"migrate-url" placeholder:"URL" group:"Storage" help:"The same database by a user who may change its schema, used at the start alone. Default: --database-url."`
+	RedisURL    *string `name:"redis-url" placeholder:"URL" group:"Storage" help:"redis://host:port[,host:port…]: the fast stock is Redis; several hosts are a Redis Cluster. Needs --database-url. Default: memory."`
+	AMQPURL     *string `name:"amqp-url" placeholder:"URL" group:"Storage" help:"amqp://…: tickets travel through RabbitMQ. Needs --redis-url. Default: the stock's own queue."`
+
+	AcceptEviction   *bool `name:"accept-eviction" group:"Redis as it is" help:"Sell although Redis may evict keys (maxmemory-policy is not noeviction)."`
+	AcceptNoAOF      *bool `name:"accept-no-aof" group:"Redis as it is" help:"Sell although Redis keeps no append-only file."`
+	AcceptNoReplicas *bool `name:"accept-no-replicas" group:"Redis as it is" help:"Sell although a master of the Redis Cluster has no replica."`
+	AcceptUnchecked  *bool `name:"accept-unchecked" group:"Redis as it is" help:"Sell although Redis does not let its settings be read."`
 
 	BuyerJWKSURL   *string `name:"buyer-jwks-url" placeholder:"URL" group:"Who may buy" help:"Key set of the shop whose buyer tokens count too (RS256, ES256, EdDSA)."`
 	TrustedProxies *string `name:"trusted-proxies" placeholder:"PREFIX,…" group:"Who may buy" help:"Proxies whose X-Forwarded-For counts, such as 10.0.0.0/8. Default: none."`
@@ -85,8 +91,8 @@ func layer(flags Flags, getenv func(string) string) (settings, shop.Faults) {
 	for i := range given.NumField() {
 		field := given.Type().Field(i)
 		s := setting{name: field.Tag.Get("name"), value: field.Tag.Get("preset"), source: sourceDefault}
-		if flag, _ := given.Field(i).Interface().(*string); flag != nil {
-			s.value, s.source = *flag, "flag"
+		if flag := given.Field(i); !flag.IsNil() {
+			s.value, s.source = fmt.Sprint(flag.Elem().Interface()), "flag"
 		} else if env := getenv(EnvOf(s.name)); env != "" {
 			s.value, s.source = env, "environment "+EnvOf(s.name)
 		}

@@ -27,6 +27,17 @@ func parse(all settings) (*Config, shop.Faults) {
 	}
 	c.Listen, c.AdminListen, c.Data = text("listen"), text("admin-listen"), text("data")
 	c.DatabaseURL, c.RedisURL, c.AMQPURL = text("database-url"), text("redis-url"), text("amqp-url")
+	c.MigrateURL = text("migrate-url")
+	for i := range all {
+		name, ok := strings.CutPrefix(all[i].name, "accept-")
+		switch {
+		case !ok || all[i].value == "" || all[i].value == "false":
+		case all[i].value == "true":
+			c.Accept = append(c.Accept, name)
+		default:
+			wrong(all[i].name, fmt.Errorf("%q is neither true nor false", all[i].value))
+		}
+	}
 	c.BuyerJWKSURL, c.LogFormat = text("buyer-jwks-url"), text("log-format")
 	c.Hosts, c.PageOrigins = split(strings.ToLower(text("hosts"))), split(text("page-origins"))
 
@@ -111,6 +122,9 @@ func (c *Config) check() shop.Faults {
 	if !slices.Contains([]string{"auto", "json", "text"}, c.LogFormat) {
 		wrong("log-format", fmt.Sprintf("%q is not known; write auto, json or text", c.LogFormat))
 	}
+	if c.Payments == Sandbox && c.Distributed() {
+		wrong("payments", "the sandbox cashier needs a node that stands alone; write none, and report payments by POST …/paid")
+	}
 	c.checkStores(wrong)
 	return faults
 }
@@ -119,20 +133,24 @@ func (c *Config) check() shop.Faults {
 // may hold passwords, so faults do not repeat them.
 func (c *Config) checkStores(wrong func(name, text string)) {
 	for _, store := range []struct {
-		name, url, without string
-		schemes            []string
+		name, url string
+		schemes   []string
 	}{
-		{"database-url", c.DatabaseURL, "the ledger is SQLite in --data", []string{"postgres", "postgresql"}},
-		{"redis-url", c.RedisURL, "the fast stock is in memory", []string{"redis", "rediss"}},
-		{"amqp-url", c.AMQPURL, "tickets travel through the stock's own queue", []string{"amqp", "amqps"}},
+		{"database-url", c.DatabaseURL, []string{"postgres", "postgresql"}},
+		{"migrate-url", c.MigrateURL, []string{"postgres", "postgresql"}},
+		{"redis-url", c.RedisURL, []string{"redis", "rediss"}},
+		{"amqp-url", c.AMQPURL, []string{"amqp", "amqps"}},
 	} {
-		if store.url == "" {
-			continue
-		}
-		if !storeURL(store.url, store.schemes) {
+		if store.url != "" && !storeURL(store.url, store.schemes) {
 			wrong(store.name, "is not an address of that kind; it begins with "+store.schemes[0]+":// and names a host")
 		}
-		wrong(store.name, "is not built yet in this version; leave it out, then "+store.without)
+	}
+	if c.MigrateURL != "" && c.DatabaseURL == "" {
+		wrong("migrate-url", "needs --database-url, the same database by the user that the node runs as")
+	}
+	if c.AMQPURL != "" && c.RedisURL == "" {
+		wrong("amqp-url", "needs --redis-url (and --database-url): tickets travel through RabbitMQ between nodes that share a stock; "+
+			"set them, or leave --amqp-url out")
 	}
 	if c.RedisURL != "" && c.DatabaseURL == "" {
 		wrong("redis-url", "needs --database-url: Redis may lose what it acknowledged, so orders need a ledger that every node shares; "+
@@ -146,6 +164,9 @@ func storeURL(address string, schemes []string) bool {
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok || !slices.Contains(schemes, strings.ToLower(scheme)) {
 		return false
+	}
+	if query, err := url.Parse(address); err == nil && query.Query().Get("host") != "" { // a socket's folder, as PostgreSQL takes it
+		return true
 	}
 	authority, _, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndex(authority, "@"); at >= 0 {

@@ -50,6 +50,10 @@ func isSecret(name string) bool {
 	return false
 }
 
+// shared reports whether the nodes of a shop must have the same one. The
+// sandbox's key is its node's own.
+func (s secretSpec) shared() bool { return s.name != "payments-key" }
+
 // found says where a secret came from; an empty source is nowhere yet.
 type found struct {
 	spec   secretSpec
@@ -86,6 +90,10 @@ func (c *Config) readSecrets(getenv func(string) string) shop.Faults {
 		}
 		*spec.field(c) = secret
 		c.secrets = append(c.secrets, found{spec, source})
+		if err == nil && c.Distributed() && spec.shared() && (source == "" || source == "file "+filepath.Join(c.Data, spec.name)) {
+			faults = append(faults, shop.Fault{Field: EnvOf(spec.name), Wrong: fmt.Sprintf(
+				"is not set; with --redis-url all nodes need the same one: set it, or %s_FILE", EnvOf(spec.name))})
+		}
 		if path, ok := strings.CutPrefix(source, "file "); ok && spec.name == "admin-token" {
 			c.AdminTokenFile = path
 		}
@@ -165,10 +173,13 @@ func readSecretFile(path string) (gate.Secret, error) {
 	return gate.NewSecret(bytes.TrimSuffix(content, []byte("\n"))), nil
 }
 
-// Prepare makes the folder of an embedded node (0700) and the secrets that it
-// has not got (0600). Two processes that prepare one folder at the same time
-// end up with the same secrets.
+// Prepare makes the folder of a node that stands alone (0700) and the secrets
+// that it has not got (0600). Two processes that prepare one folder at the same
+// time end up with the same secrets. One of several nodes keeps nothing there.
 func (c *Config) Prepare() error {
+	if c.Distributed() {
+		return nil
+	}
 	if err := prepareFolder(c.Data); err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}

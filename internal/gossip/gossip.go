@@ -52,7 +52,8 @@ type Gossip struct {
 	Self uint64 // tells this node's messages from the others'
 
 	Decided func([]ledger.Decision) // of another node; only Order and Ticket.KeyPrint are known
-	Moved   func(sale string)       // units or phase of a sale changed
+	Moved   func(sale string)       // units of a sale moved
+	Changed func(sale string)       // its document or its phase changed
 	Wanted  func(Want)
 	Gap     func() // anything may have happened
 	Log     *slog.Logger
@@ -78,10 +79,15 @@ func (g *Gossip) TellDecided(decisions []ledger.Decision) {
 	})
 }
 
-// TellMoved says that units or phase of a sale changed.
-func (g *Gossip) TellMoved(sale string) {
+// TellMoved says that units of a sale moved.
+func (g *Gossip) TellMoved(sale string) { g.tellSale(itemMoved, sale) }
+
+// TellChanged says that a sale's document or phase changed.
+func (g *Gossip) TellChanged(sale string) { g.tellSale(itemChanged, sale) }
+
+func (g *Gossip) tellSale(item byte, sale string) {
 	g.tell(func(to []byte, cut func(end int)) []byte {
-		to = appendMoved(to, sale)
+		to = appendText(append(to, item), sale)
 		cut(len(to))
 		return to
 	})
@@ -184,6 +190,10 @@ func (g *Gossip) hear(message []byte) {
 		case itemMoved:
 			if sale := r.text(); !r.bad {
 				g.Moved(sale)
+			}
+		case itemChanged:
+			if sale := r.text(); !r.bad {
+				g.Changed(sale)
 			}
 		case itemWant:
 			if want := r.want(); !r.bad {

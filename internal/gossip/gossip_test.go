@@ -26,6 +26,7 @@ type ears struct {
 	mu        sync.Mutex
 	decisions []ledger.Decision
 	moved     []string
+	changed   []string
 	wants     []Want
 	gaps      atomic.Int64
 	news      chan struct{}
@@ -44,6 +45,7 @@ func listen(t *testing.T, line Line, self uint64) *ears {
 		Line: line, Self: self, Log: slog.New(slog.DiscardHandler),
 		Decided: func(d []ledger.Decision) { note(func() { e.decisions = append(e.decisions, d...) }) },
 		Moved:   func(sale string) { note(func() { e.moved = append(e.moved, sale) }) },
+		Changed: func(sale string) { note(func() { e.changed = append(e.changed, sale) }) },
 		Wanted:  func(w Want) { note(func() { e.wants = append(e.wants, w) }) },
 		Gap:     func() { note(func() { e.gaps.Add(1) }) },
 	}
@@ -88,18 +90,22 @@ func TestNewsReachesEveryOtherNode(t *testing.T) {
 	line := &memory.Line{}
 	a, b, c := listen(t, line, 1), listen(t, line, 2), listen(t, line, 3)
 	refused := decision(2)
+	refused.Repeat = true
 	refused.Order.Status, refused.Order.Reason, refused.Order.PayBy = shop.Refused, shop.Missed, time.Time{}
 	said := []ledger.Decision{decision(1), refused}
 	want := Want{Bucket: shop.Bucket{Sale: "retro-85", Number: 3}, SKU: "eu-42", Quantity: 2}
 	a.TellDecided(said)
 	a.TellMoved("retro-85")
+	a.TellChanged("ticket-26")
 	a.TellWanted(want)
 	for _, other := range []*ears{b, c} {
-		other.until(t, "all is heard", func() bool { return len(other.decisions) == 2 && len(other.moved) == 1 && len(other.wants) == 1 })
+		other.until(t, "all is heard", func() bool {
+			return len(other.decisions) == 2 && len(other.moved) == 1 && len(other.changed) == 1 && len(other.wants) == 1
+		})
 		if diff := cmp.Diff(said, other.decisions); diff != "" {
 			t.Errorf("decisions (-said +heard)\n%s", diff)
 		}
-		if other.moved[0] != "retro-85" || other.wants[0] != want {
+		if other.moved[0] != "retro-85" || other.changed[0] != "ticket-26" || other.wants[0] != want {
 			t.Errorf("heard %v and %v", other.moved, other.wants)
 		}
 	}
@@ -158,12 +164,13 @@ func FuzzHear(f *testing.F) {
 	sample := &Gossip{Self: 7}
 	sample.TellDecided([]ledger.Decision{decision(1), decision(2)})
 	sample.TellMoved("retro-85")
+	sample.TellChanged("retro-85")
 	sample.TellWanted(Want{Bucket: shop.Bucket{Sale: "s", Number: 1}, SKU: "x", Quantity: 1})
 	f.Add(sample.next())
 	f.Add([]byte{})
 	f.Add([]byte{layout, 0, 0, 0, 0, 0, 0, 0, 1, itemMoved, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(_ *testing.T, message []byte) {
-		g := &Gossip{Self: 1, Decided: func([]ledger.Decision) {}, Moved: func(string) {}, Wanted: func(Want) {}}
+		g := &Gossip{Self: 1, Decided: func([]ledger.Decision) {}, Moved: func(string) {}, Changed: func(string) {}, Wanted: func(Want) {}}
 		g.hear(message)
 	})
 }

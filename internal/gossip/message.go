@@ -16,6 +16,7 @@ const (
 	itemDecision = 1
 	itemMoved    = 2
 	itemWant     = 3
+	itemChanged  = 4
 )
 
 func appendDecision(to []byte, d *ledger.Decision) []byte {
@@ -26,13 +27,16 @@ func appendDecision(to []byte, d *ledger.Decision) []byte {
 	for _, text := range []string{o.Sale, o.Buyer, o.SKU, string(o.Reason), o.Currency, o.Reference} {
 		to = appendText(to, text)
 	}
+	repeat := byte(0)
+	if d.Repeat {
+		repeat = 1
+	}
+	to = append(to, repeat)
 	for _, number := range []int64{o.Quantity, int64(o.Status), o.Amount, millis(o.CreatedAt), millis(o.PayBy), o.AsOf} {
 		to = binary.AppendVarint(to, number)
 	}
 	return to
 }
-
-func appendMoved(to []byte, sale string) []byte { return appendText(append(to, itemMoved), sale) }
 
 func appendWant(to []byte, want *Want) []byte {
 	to = appendText(append(to, itemWant), want.Bucket.Sale)
@@ -118,6 +122,7 @@ func (r *reader) decision() ledger.Decision {
 	o := &d.Order
 	o.Sale, o.Buyer, o.SKU = r.text(), r.text(), r.text()
 	o.Reason, o.Currency, o.Reference = shop.Code(r.text()), r.text(), r.text()
+	d.Repeat = r.byte() == 1
 	o.Quantity = r.number()
 	o.Status = shop.Status(r.number()) //nolint:gosec // written from a Status; another number is none
 	o.Amount = r.number()

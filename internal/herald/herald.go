@@ -64,7 +64,8 @@ type Herald struct {
 	failing  map[string]string // last fault by sale, so that each is logged once
 	swept    time.Time         // when every sale was last looked at
 	versions map[string]version
-	looks    int // sales that the last round looked at
+	grants   map[shop.Bucket]numbers // at the last look that reached the bucket
+	looks    int                     // sales that the last round looked at
 }
 
 func (h *Herald) init() {
@@ -72,6 +73,7 @@ func (h *Herald) init() {
 		h.touched, h.halted = map[string]bool{}, map[string]string{}
 		h.looked, h.hint = make(chan struct{}), make(chan struct{}, 1)
 		h.failing, h.versions = map[string]string{}, map[string]version{}
+		h.grants = map[shop.Bucket]numbers{}
 	})
 }
 
@@ -84,7 +86,7 @@ type version struct {
 
 // Touch says that a sale's units moved. The channel closes when the board has
 // been looked over since.
-func (h *Herald) Touch(sale string) <-chan struct{} { return h.note(sale, false) }
+func (h *Herald) Touch(sale string) <-chan struct{} { return h.mark(sale, false) }
 
 // Await returns the channel that Touch would, without touching: another node
 // acts first, and touches the sale when it has.
@@ -97,9 +99,9 @@ func (h *Herald) Await() <-chan struct{} {
 
 // Renew says that a sale was published, moved or released units in a way that
 // may change its phase or its document.
-func (h *Herald) Renew(sale string) <-chan struct{} { return h.note(sale, true) }
+func (h *Herald) Renew(sale string) <-chan struct{} { return h.mark(sale, true) }
 
-func (h *Herald) note(sale string, renewed bool) <-chan struct{} {
+func (h *Herald) mark(sale string, renewed bool) <-chan struct{} {
 	h.init()
 	h.mu.Lock()
 	h.touched[sale] = true

@@ -133,19 +133,40 @@ type part struct {
 	err      error
 }
 
+// numbers are how far a bucket's grants have come.
+type numbers struct{ epoch, grant int64 }
+
+func (h *Herald) had(bucket shop.Bucket) numbers {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.grants[bucket]
+}
+
+func (h *Herald) note(bucket shop.Bucket, has numbers) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.grants[bucket] = has
+}
+
 // part looks at one bucket. A closed sale's grants are free for good.
 func (h *Herald) part(ctx context.Context, listing ledger.Listing, row *ledger.BucketStand) part {
 	if listing.Phase == shop.Closed {
 		return part{shelf: stock.Shelf{Free: row.Granted}, supplied: true}
 	}
-	shelf, err := h.Stock.Shelf(ctx, shop.Bucket{Sale: listing.Sale.ID, Number: row.Number})
+	bucket := shop.Bucket{Sale: listing.Sale.ID, Number: row.Number}
+	shelf, err := h.Stock.Shelf(ctx, bucket)
 	if errors.Is(err, stock.ErrUnknown) {
 		return part{}
 	}
-	if err != nil {
-		return part{shelf: stock.Shelf{Free: row.Granted}, err: fmt.Errorf("look at the stock: %w", err)}
+	if err != nil { // what it had at the last look it has
+		return part{
+			shelf: stock.Shelf{Free: row.Granted}, supplied: h.had(bucket) == numbers{row.Epoch, row.LastGrant},
+			err: fmt.Errorf("look at the stock: %w", err),
+		}
 	}
-	return part{shelf: shelf, supplied: shelf.Epoch == row.Epoch && shelf.LastGrant == row.LastGrant}
+	has := numbers{shelf.Epoch, shelf.LastGrant}
+	h.note(bucket, has)
+	return part{shelf: shelf, supplied: has == numbers{row.Epoch, row.LastGrant}}
 }
 
 // notBehind makes sure that the ledger has come to the stock's mark. In a rush

@@ -14,7 +14,9 @@ import (
 func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	quota := b.quota(Holder{ticket.Bucket.Sale, ticket.Buyer})
 	if claim, decided := b.claims[ticket.Claim]; decided {
-		return Decision{Ticket: ticket, Order: claim.Order, Verdict: repeatVerdict(claim, &ticket), Live: quota.Live}, nil
+		return Decision{
+			Ticket: ticket, Order: claim.Order, Verdict: repeatVerdict(claim, &ticket), Live: quota.Live, Repeat: !claim.Ticket.Same(&ticket),
+		}, nil
 	}
 	shelf, known := b.sales[ticket.Bucket.Sale]
 	if !known {

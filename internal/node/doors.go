@@ -55,6 +55,9 @@ const showMax = time.Second
 
 // changed waits until the board shows what an operator did.
 func (n *Node) changed(sale string) {
+	if n.gossip != nil {
+		n.gossip.TellChanged(sale)
+	}
 	timer := time.NewTimer(showMax)
 	defer timer.Stop()
 	select {

@@ -22,20 +22,17 @@ import (
 	"github.com/doorbuster/doorbuster/internal/expiry"
 	"github.com/doorbuster/doorbuster/internal/fulfil"
 	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/gossip"
 	"github.com/doorbuster/doorbuster/internal/herald"
 	"github.com/doorbuster/doorbuster/internal/ledger"
-	"github.com/doorbuster/doorbuster/internal/memory"
 	"github.com/doorbuster/doorbuster/internal/page"
 	"github.com/doorbuster/doorbuster/internal/sandbox"
 	"github.com/doorbuster/doorbuster/internal/shop"
-	"github.com/doorbuster/doorbuster/internal/sqlite"
 	"github.com/doorbuster/doorbuster/internal/supply"
 	"github.com/doorbuster/doorbuster/internal/web"
 )
 
 const (
-	// buckets of a sale: one in memory, where there is one slot.
-	buckets = 1
 	// workers: while one waits for its commit, the other gathers the next batch.
 	workers = 2
 	// redeliver is long after every retry of a worker: a ticket that a living
@@ -56,12 +53,11 @@ type Options struct {
 
 // Node is one running part of the shop.
 type Node struct {
+	machines
 	options Options
 	begun   time.Time
 
-	ledger   *sqlite.Ledger
-	stock    *memory.Stock
-	queue    *memory.Queue
+	gossip   *gossip.Gossip // nil: this node stands alone
 	board    *gate.Board
 	gate     *gate.Gate
 	pages    *page.Pages
@@ -125,19 +121,6 @@ func (n *Node) open(ctx context.Context) error {
 	return n.openBooks(ctx)
 }
 
-// openMachines opens what serves the stations.
-func (n *Node) openMachines(ctx context.Context) error {
-	c := n.options.Config
-	books, err := sqlite.Open(ctx, sqlite.Options{Dir: c.Data, Now: time.Now, Buckets: buckets, Log: n.options.Log})
-	if err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
-	}
-	n.ledger = books
-	n.queue = memory.NewQueue(redeliver, time.Now)
-	n.stock = memory.NewStock(time.Now, n.queue)
-	return nil
-}
-
 func (n *Node) openGate() error {
 	c := n.options.Config
 	var err error
@@ -169,8 +152,10 @@ func (n *Node) openBooks(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("check the books: %w", err)
 	}
-	if err := n.desk.Known.Load(ctx, n.ledger); err != nil && broken[""] == "" {
-		return err
+	if n.gossip == nil { // else each look at a sale catches up with its claims
+		if err := n.desk.Known.Load(ctx, n.ledger); err != nil && broken[""] == "" {
+			return err
+		}
 	}
 	if err := n.halt(ctx, broken); err != nil {
 		return err
@@ -244,10 +229,7 @@ func (n *Node) Close() error {
 	if n.sandbox != nil {
 		faults = append(faults, n.sandbox.Close())
 	}
-	if n.ledger != nil {
-		faults = append(faults, n.ledger.Close())
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, n.machines.close())...)
 }
 
 func ignoreClosed(err error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -106,6 +107,15 @@ func (n *Node) walkers() map[string]walker {
 	for i := range workers {
 		all[fmt.Sprintf("worker %d", i)] = n.worker
 	}
+	maps.Copy(all, n.machines.walkers)
+	if n.gossip != nil {
+		all["gossip"] = n.gossip
+	}
+	for name, office := range map[string]office{"supply office": n.supply, "expiry office": n.expiry} {
+		if office != nil {
+			all[name] = office
+		}
+	}
 	if n.sandbox != nil {
 		all["sandbox"] = n.sandbox
 	}
@@ -160,5 +170,5 @@ func (n *Node) health() (bool, []string) {
 
 func (n *Node) adminHealth() admin.Health {
 	ready, reasons := n.health()
-	return admin.Health{Ready: ready, Reasons: reasons}
+	return admin.Health{Ready: ready, Reasons: reasons, Warnings: n.warns()}
 }

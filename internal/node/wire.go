@@ -16,7 +16,6 @@ import (
 	"github.com/doorbuster/doorbuster/internal/fulfil"
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/herald"
-	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/sandbox"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/supply"
@@ -34,18 +33,22 @@ func (n *Node) wireRoad() error {
 		return err
 	}
 	log := n.options.Log
-	n.supplier = &supply.Supplier{Ledger: n.ledger, Sales: n.ledger, Stock: n.stock, Log: log}
+	n.wireGossip()
+	n.supplier = &supply.Supplier{Ledger: n.ledger, Sales: n.ledger, Stock: n.stock, Served: n.served, Log: log}
 	n.herald = &herald.Herald{
 		Sales: n.ledger, Supply: n.ledger, Stock: n.stock, Board: n.board, Clock: n.ledger.Clock(),
-		Tend: n.supplier.Tend, Told: true, Log: log,
+		Tend: n.tend, Told: true, Log: log,
+	}
+	if n.gossip != nil {
+		n.herald.CatchUp = n.catchUp
 	}
 	n.worker = &fulfil.Worker{
 		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Settled: n.settled, Log: log,
 	}
-	n.sweeper = &fulfil.Sweeper{Worker: n.worker, Stock: n.stock, Buckets: n.allBuckets, Now: time.Now, Log: log}
+	n.sweeper = &fulfil.Sweeper{Worker: n.worker, Stock: n.stock, Buckets: n.allBuckets, Now: time.Now, Leads: n.supplies, Log: log}
 	n.auditor = &audit.Auditor{
 		Books: n.ledger, Supply: n.ledger, Stock: n.stock, Tickets: n.stock, Board: n.board,
-		Now: time.Now, Halt: n.herald.Halt, Log: log,
+		Now: time.Now, Halt: n.herald.Halt, Leads: n.supplies, Log: log,
 	}
 	n.wirePayments()
 	n.wireDesk()
@@ -74,7 +77,7 @@ func (n *Node) wirePayments() {
 		Late: n.supplier.Fetch, Moved: n.moved, Count: func(o cashier.Outcome) { n.reports[o].Add(1) }, Log: n.options.Log,
 	}
 	n.expirer = &expiry.Expirer{
-		Holds: n.ledger, Orders: n.ledger, Clock: n.ledger.Clock(), Released: n.released, Log: n.options.Log,
+		Holds: n.ledger, Orders: n.ledger, Clock: n.ledger.Clock(), Released: n.released, Leads: n.releases, Log: n.options.Log,
 	}
 	if n.sandbox != nil { // a nil *Provider in an interface is not nil
 		n.cashier.Provider, n.expirer.Provider = n.sandbox, n.sandbox
@@ -114,48 +117,6 @@ func (n *Node) names(sale, sku string) (title, item string, ok bool) {
 		return notice.Sale.Title, sku, true
 	}
 	return notice.Sale.Title, found.Title, true
-}
-
-// tell spreads the word of decisions, once they are on disk.
-func (n *Node) tell(decisions []ledger.Decision) {
-	for i := range decisions {
-		d := &decisions[i]
-		n.desk.Known.Add(ledger.Print{Claim: d.Order.ID, KeyPrint: d.Ticket.KeyPrint})
-		if count, ok := n.decided[d.Order.Status]; ok {
-			count.Add(1)
-		}
-	}
-	n.desk.Decisions.Announce(decisions)
-}
-
-// settled has the sales looked at whose units moved.
-func (n *Node) settled(decisions []ledger.Decision) {
-	last := ""
-	for i := range decisions {
-		if sale := decisions[i].Order.Sale; sale != last { // a batch is mostly of one sale
-			n.herald.Touch(sale)
-			last = sale
-		}
-	}
-}
-
-// want passes a turned-away buyer's wish on.
-func (n *Node) want(bucket shop.Bucket, sku string, quantity int64) <-chan struct{} {
-	n.supplier.Want(bucket, sku, quantity)
-	return n.herald.Touch(bucket.Sale)
-}
-
-// moved hears of an order whose units moved between accounts.
-func (n *Node) moved(order shop.Order) {
-	n.desk.Standings.Forget(ledger.Holder{Sale: order.Sale, Buyer: order.Buyer})
-	n.herald.Touch(order.Sale)
-}
-
-// released hears of sales to which units came back.
-func (n *Node) released(sales []string) {
-	for _, sale := range sales {
-		n.herald.Touch(sale)
-	}
 }
 
 // allBuckets lists every bucket that may hold tickets.

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
 )
 
@@ -40,6 +41,7 @@ func ParseClaimID(s string) (ClaimID, bool) {
 // without the key can choose a buyer's bucket or guess an order's id.
 type Hasher struct {
 	claims, buckets, keys sync.Pool // of *mac, one purpose each
+	print                 []byte
 }
 
 // RootKeyMin is the shortest root key, in bytes (RFC 5869: at least the
@@ -59,8 +61,19 @@ func NewHasher(root []byte) (*Hasher, error) {
 		}
 		pool.New = func() any { return &mac{hash: hmac.New(sha256.New, key)} }
 	}
+	var err error
+	if h.print, err = hkdf.Key(sha256.New, root, nil, "doorbuster/print", printSize); err != nil {
+		return nil, fmt.Errorf("derive the root key's print: %w", err)
+	}
 	return h, nil
 }
+
+// printSize is enough to tell two root keys apart, in bytes.
+const printSize = 16
+
+// Print tells two root keys apart and says nothing else about them. A ledger
+// keeps it, so that no node names a buyer's claim otherwise than the others.
+func (h *Hasher) Print() []byte { return slices.Clone(h.print) }
 
 // Claim returns the id of a buyer's claim under an Idempotency-Key.
 func (h *Hasher) Claim(sale, buyer, key string) ClaimID {

@@ -101,6 +101,13 @@ func TestHashingFromManyGoroutinesGivesTheSameIDs(t *testing.T) {
 	group.Wait()
 }
 
+func TestARootKeyIsToldByItsPrint(t *testing.T) {
+	a, b, other := hasher(t, 1), hasher(t, 1), hasher(t, 2)
+	if !bytes.Equal(a.Print(), b.Print()) || bytes.Equal(a.Print(), other.Print()) || len(a.Print()) != 16 {
+		t.Errorf("prints %x, %x and %x", a.Print(), b.Print(), other.Print())
+	}
+}
+
 func TestAShortRootKeyIsRefused(t *testing.T) {
 	if _, err := shop.NewHasher(make([]byte, shop.RootKeyMin-1)); err == nil || !strings.Contains(err.Error(), "31 bytes; it needs 32") {
 		t.Errorf("error is %v", err)

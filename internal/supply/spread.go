@@ -28,13 +28,17 @@ func (s *Supplier) spread(ctx context.Context, sale string, stand *ledger.Stand,
 	for sku, balance := range stand.Items {
 		h.pools[sku] = balance.Pool
 	}
-	if wants := s.takeWants(sale); len(views) > 1 { // a single bucket gets every unit anyway
+	wants := s.takeWants(sale)
+	if len(views) > 1 { // a single bucket gets every unit anyway
 		h.serve(ctx, wants)
 	}
 	for sku := range stand.Items {
 		for number := range views {
 			h.give(ctx, want{h.bucket(number), sku}, chunk(h.pools[sku], views[number].shelf.Free[sku], int64(len(views))))
 		}
+	}
+	if s.Served != nil && len(wants)+len(h.served) > 0 {
+		s.Served(sale)
 	}
 	return s.unreachable(sale, views)
 }

@@ -31,6 +31,9 @@ type Supplier struct {
 	Ledger ledger.Supply
 	Sales  ledger.Sales
 	Stock  stock.Supply
+	// Served hears of a sale whose demands a pass has looked at, or in which it
+	// moved units to a bucket; nil: nobody wants to know.
+	Served func(sale string)
 	Log    *slog.Logger
 
 	mu      sync.Mutex // one pass at a time in this process

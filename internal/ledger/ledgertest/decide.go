@@ -58,8 +58,8 @@ func otherTicketReturned(b *bench) {
 		other := first.Ticket
 		change(&other)
 		got := b.decide(other)[0]
-		if got.Verdict != shop.Returned {
-			b.Errorf("a ticket with another %s: %v, want returned", name, got.Verdict)
+		if got.Verdict != shop.Returned || !got.Repeat || first.Repeat {
+			b.Errorf("a ticket with another %s: %v, repeat %v; want returned, and a repeat", name, got.Verdict, got.Repeat)
 		}
 		if diff := cmp.Diff(first.Order, got.Order); diff != "" {
 			b.Errorf("a ticket with another %s has another order:\n%s", name, diff)

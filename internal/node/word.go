@@ -1,0 +1,124 @@
+package node
+
+import (
+	"context"
+
+	"github.com/doorbuster/doorbuster/internal/gossip"
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+// wireGossip sets up what the nodes tell each other, where there are others.
+func (n *Node) wireGossip() {
+	if n.line == nil {
+		return
+	}
+	n.gossip = &gossip.Gossip{
+		Line: n.line, Self: nonce(), Log: n.options.Log,
+		Decided: n.heard,
+		Moved:   func(sale string) { n.herald.Touch(sale) },
+		Changed: func(sale string) { n.herald.Renew(sale) },
+		Wanted:  n.wanted,
+		Gap:     n.missed,
+	}
+}
+
+// tend supplies a sale, where this node is the one that does.
+func (n *Node) tend(ctx context.Context, sale string) error {
+	if !n.supplies() {
+		return nil
+	}
+	return n.supplier.Tend(ctx, sale)
+}
+
+// catchUp makes known what other nodes decided.
+func (n *Node) catchUp(ctx context.Context, sale string, newest int64) error {
+	return n.desk.CatchUp(ctx, sale, newest)
+}
+
+// tell spreads the word of decisions, once they are on disk.
+func (n *Node) tell(decisions []ledger.Decision) {
+	for i := range decisions {
+		if count, ok := n.decided[decisions[i].Order.Status]; ok {
+			count.Add(1)
+		}
+	}
+	n.heard(decisions)
+	if n.gossip != nil {
+		n.gossip.TellDecided(decisions)
+	}
+}
+
+// heard takes in decisions, of this node or another.
+func (n *Node) heard(decisions []ledger.Decision) {
+	for i := range decisions {
+		n.desk.Known.Add(ledger.Print{Claim: decisions[i].Order.ID, KeyPrint: decisions[i].Ticket.KeyPrint})
+	}
+	n.desk.Decisions.Announce(decisions)
+}
+
+// settled has the sales looked at whose units moved.
+func (n *Node) settled(decisions []ledger.Decision) {
+	last := ""
+	for i := range decisions {
+		if sale := decisions[i].Order.Sale; sale != last { // a batch is mostly of one sale
+			n.touch(sale)
+			last = sale
+		}
+	}
+}
+
+// want passes a turned-away buyer's wish on to whoever supplies. The channel
+// closes when the board has been looked over since he has.
+func (n *Node) want(bucket shop.Bucket, sku string, quantity int64) <-chan struct{} {
+	if n.supplies() {
+		n.supplier.Want(bucket, sku, quantity)
+		return n.herald.Touch(bucket.Sale)
+	}
+	looked := n.herald.Await()
+	n.gossip.TellWanted(gossip.Want{Bucket: bucket, SKU: sku, Quantity: quantity})
+	return looked
+}
+
+// wanted hears of a wish at another node.
+func (n *Node) wanted(want gossip.Want) {
+	if n.supplies() {
+		n.supplier.Want(want.Bucket, want.SKU, want.Quantity)
+		n.herald.Touch(want.Bucket.Sale)
+	}
+}
+
+// served hears that demands of a sale were looked at.
+func (n *Node) served(sale string) {
+	if n.gossip != nil {
+		n.gossip.TellMoved(sale)
+	}
+}
+
+// moved hears of an order whose units moved between accounts.
+func (n *Node) moved(order shop.Order) {
+	n.desk.Standings.Forget(ledger.Holder{Sale: order.Sale, Buyer: order.Buyer})
+	n.touch(order.Sale)
+}
+
+// released hears of sales to which units came back.
+func (n *Node) released(sales []string) {
+	for _, sale := range sales {
+		n.touch(sale)
+	}
+}
+
+// touch has a sale looked at, here and at the other nodes.
+func (n *Node) touch(sale string) {
+	n.herald.Touch(sale)
+	if n.gossip != nil {
+		n.gossip.TellMoved(sale)
+	}
+}
+
+// missed hears that news may have been lost: every sale is looked at.
+func (n *Node) missed() {
+	for _, notice := range n.board.Notices() {
+		n.herald.Renew(notice.Sale.ID)
+	}
+}
