@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -64,6 +65,7 @@ type Client struct {
 	shelves  sync.Map // shop.Bucket → *shelf; as many as the ledger has buckets
 	masters  int
 	warnings []string
+	news     chan struct{} // holds a token when tickets came to a stream that nobody here tends
 
 	mu      sync.Mutex
 	closed  bool
@@ -95,7 +97,7 @@ func connect(ctx context.Context, options Options, settings rueidis.ClientOption
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{options: options, conn: conn, scripts: newScripts()}
+	c := &Client{options: options, conn: conn, scripts: newScripts(), news: make(chan struct{}, 1)}
 	c.masters, c.warnings, err = c.check(ctx)
 	if err != nil {
 		conn.Close()
@@ -176,6 +178,7 @@ type shelf struct {
 	keys    keys
 	counter counter       // where buyers stand in line
 	bell    chan struct{} // holds a token when tickets were put into the stream
+	tended  atomic.Int32  // queues of this process that read it
 }
 
 func (c *Client) shelf(bucket shop.Bucket) *shelf {
@@ -188,10 +191,10 @@ func (c *Client) shelf(bucket shop.Bucket) *shelf {
 }
 
 // ring tells this process's queue that the bucket has new tickets.
-func (s *shelf) ring() {
-	select {
-	case s.bell <- struct{}{}:
-	default: // it rings already
+func (c *Client) ring(s *shelf) {
+	signal(s.bell)
+	if s.tended.Load() == 0 {
+		signal(c.news)
 	}
 }
 

@@ -145,7 +145,7 @@ func (c *Client) carry(s *shelf, batch []*party) {
 		answers, err = f.read(answer)
 	}
 	if f.fresh > 0 {
-		s.ring()
+		c.ring(s)
 	}
 	for _, p := range batch {
 		if p.err = err; err == nil {
