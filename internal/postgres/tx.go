@@ -1,0 +1,102 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// attemptsMax bounds how often a transaction begins anew because another
+	// one was in its way. With the turnstile that is rare; twice is a marvel.
+	attemptsMax = 5
+	// blockSize is how many line numbers a transaction takes at once: the
+	// increment of line_blocks.
+	blockSize = 4096
+	// linesPerTicket: a claim and, where it is free, its payment.
+	linesPerTicket = 2
+)
+
+// errCrowded says that a transaction wrote more lines than it took numbers.
+var errCrowded = errors.New("postgres: more lines than numbers")
+
+// tx is one transaction. It takes two round trips: load locks the sales and
+// reads all that the rules need, save writes what they changed and commits.
+type tx struct {
+	*ledger.Book
+	l      *Ledger
+	conn   *pgx.Conn
+	blocks int                 // of line numbers to take
+	locked map[string]*saleRow // sales that this transaction holds
+	last   int64               // number of the last line that it may write
+}
+
+// saleRow is a sale's row, locked.
+type saleRow struct {
+	*sale
+	phase                        shop.Phase
+	head, lines, newest, version int64
+	at                           time.Time
+	changed                      bool
+}
+
+// transact runs do in one transaction, and again where another one was in the
+// way. Once begun it is not broken off half-way by its caller, only by its
+// own deadline.
+func (l *Ledger) transact(ctx context.Context, pool *pgxpool.Pool, do func(ctx context.Context, t *tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), callMax)
+	defer cancel()
+	blocks := 1
+	for attempt := 1; ; attempt++ {
+		conn, err := l.acquire(ctx, pool)
+		if err != nil {
+			return err
+		}
+		err = l.attempt(own, &tx{l: l, conn: conn.Conn(), blocks: blocks}, do)
+		conn.Release()
+		switch {
+		case errors.Is(err, errCrowded):
+			blocks *= 2
+		case errors.Is(err, errStale):
+			if _, err := l.names.refresh(own); err != nil {
+				return err
+			}
+		case state(err) == stateReadOnly: // it was a primary once: find the one that is now
+			pool.Reset()
+		}
+		if err == nil || !contested(err) || attempt == attemptsMax {
+			return explain(err)
+		}
+	}
+}
+
+// acquire waits for a connection no longer than a call may take.
+func (l *Ledger) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reach the database: %w", err)
+	}
+	return conn, nil
+}
+
+// attempt runs do and undoes what it left unfinished. A connection that fails
+// here is closed, which undoes as well.
+func (l *Ledger) attempt(ctx context.Context, t *tx, do func(ctx context.Context, t *tx) error) error {
+	err := do(ctx, t)
+	if status := t.conn.PgConn().TxStatus(); !t.conn.IsClosed() && status != 'I' {
+		_, undone := t.conn.Exec(ctx, "ROLLBACK")
+		err = errors.Join(err, undone)
+	}
+	return err
+}
