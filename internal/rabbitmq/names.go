@@ -26,6 +26,11 @@ func namesOf(prefix string) names {
 
 // declare makes sure that queues, exchanges and bindings are there. An
 // exchange bears the name of its only queue.
+//
+// A broker that is killed within half a second of a queue's first declaration
+// may come back with the queue, but without a leader for it
+// (github.com/rabbitmq/rabbitmq-server/issues/15725). Until an operator
+// triggers an election, tickets reach the ledger by the sweeper alone.
 func (n names) declare(ch *amqp.Channel) error {
 	for _, q := range []struct {
 		name      string
