@@ -19,6 +19,7 @@ FAST = $$(go list ./... | grep -v -e '/internal/e2e' -e '/internal/browsertest')
 
 FUZZTIME ?= 10s
 KILLS ?= 1000
+FAULTS ?= 500
 
 ##@ Try it
 
@@ -31,6 +32,10 @@ help: ## list the targets
 .PHONY: demo
 demo: build ## a sale to try out: opens 20 s after the first start; Ctrl-C ends it
 	@./scripts/demo.sh
+
+.PHONY: cluster
+cluster: build deps ## a shop of three nodes: Redis Cluster, RabbitMQ, PostgreSQL, nginx; Ctrl-C ends it
+	@go run ./deploy/cluster
 
 .PHONY: build
 build: ## the static binary, bin/doorbuster
@@ -76,7 +81,7 @@ plain: ## the tests that the race detector would skew, in a plain build
 
 .PHONY: e2e
 e2e: ## kills, faults, fuzzed requests and a browser against the plain program
-	go test -count=1 -p 1 -v -timeout 20m $(E2E)
+	go test -count=1 -p 1 -v -timeout 45m $(E2E)
 
 ##@ Longer looks
 
@@ -87,6 +92,10 @@ bench: deps ## measure against the limits of the machine, ROW=E3 one row; writes
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	./scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: chaos
+chaos: deps ## FAULTS faults (500, some 40 minutes) against three nodes and all they stand on
+	DOORBUSTER_FAULTS=$(FAULTS) go test -count=1 -v -timeout 4h -run TestChaos ./internal/e2e/...
 
 .PHONY: kill
 kill: ## the kill test with KILLS kills (1000)

@@ -8,12 +8,16 @@ wanted='
 gcc:gcc
 chromium:chromium
 nginx:nginx-light
+redis-server:redis-server
+redis-cli:redis-tools
+rabbitmq-server:rabbitmq-server
 wrk:wrk
 strace:strace
 '
-# What brings no command: the race detector's C headers, and a font that has
-# the characters of a page in Chinese.
-others='libc6-dev fonts-noto-cjk'
+# What brings no command on the PATH: the race detector's C headers, a font that
+# has the characters of a page in Chinese, and a database whose programs lie in
+# a folder of their version.
+others='libc6-dev fonts-noto-cjk postgresql postgresql-client'
 
 has_command() {
 	# A user's PATH may lack /usr/sbin, where nginx lies.

@@ -6,32 +6,24 @@ import (
 	"fmt"
 
 	"github.com/doorbuster/doorbuster/internal/audit"
-	"github.com/doorbuster/doorbuster/internal/config"
-	"github.com/doorbuster/doorbuster/internal/sqlite"
 )
 
-type auditCommand struct {
-	place
-	DatabaseURL *string `placeholder:"URL" help:"The ledger in PostgreSQL. Not built yet."`
-}
+type auditCommand struct{ shelf }
 
 // Help is what --help says beyond the flags.
 func (auditCommand) Help() string {
-	return `Evaluates every invariant that the ledger alone can decide, one line for each. It only reads and takes no lock: run it beside a node, or on a copy of its folder. What needs a running node says so; ask the node: GET /admin/api/v1/sales/{sale}/audit.
+	return `Evaluates every invariant that the ledger alone can decide, one line for each. It only reads and takes no lock: run it beside nodes, or on a copy. What needs a running node says so; ask the node: GET /admin/api/v1/sales/{sale}/audit.
 
     doorbuster audit
     doorbuster audit --data /var/lib/doorbuster
+    doorbuster audit --database-url postgres://auditor@db.example/doorbuster
 
 Exit codes: 0 all hold, 1 one is broken, 2 it could not tell.`
 }
 
 // Run prints a line per invariant.
 func (c auditCommand) Run(ctx context.Context, p program) error {
-	data, err := config.LedgerFolder(config.Flags{Data: c.Data, DatabaseURL: c.DatabaseURL}, p.getenv)
-	if err != nil {
-		return misused(err)
-	}
-	books, err := sqlite.OpenReadOnly(ctx, data)
+	books, where, err := c.books(ctx, p)
 	if err != nil {
 		return coded{err, exitUsage}
 	}
@@ -47,7 +39,7 @@ func (c auditCommand) Run(ctx context.Context, p program) error {
 		}
 	}
 	if broken > 0 {
-		return fmt.Errorf("%d of %d invariants broken; stop selling, keep a copy of %s, and find out before going on", broken, len(results), data)
+		return fmt.Errorf("%d of %d invariants broken; stop selling, keep a copy of %s, and find out before going on", broken, len(results), where)
 	}
 	return nil
 }

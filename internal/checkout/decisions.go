@@ -37,7 +37,7 @@ type Waiter struct {
 	callers int
 	done    chan struct{}
 	order   shop.Order
-	repeat  bool
+	nonce   uint64
 }
 
 // Expect begins to wait for a claim. Call it before the ticket is written, and
@@ -63,7 +63,7 @@ func (d *Decisions) Announce(decisions []ledger.Decision) {
 		shard.Lock()
 		if waiter, ok := shard.waiting[claim]; ok {
 			delete(shard.waiting, claim)
-			waiter.order, waiter.repeat = decisions[i].Order, decisions[i].Repeat
+			waiter.order, waiter.nonce = decisions[i].Order, decisions[i].Nonce
 			close(waiter.done)
 		}
 		shard.Unlock()
@@ -85,9 +85,9 @@ func (w *Waiter) Done() <-chan struct{} { return w.done }
 // Order is what was decided; to be read only after Done.
 func (w *Waiter) Order() shop.Order { return w.order }
 
-// Repeat reports whether an earlier ticket had been decided, at another node
-// perhaps; to be read only after Done.
-func (w *Waiter) Repeat() bool { return w.repeat }
+// Nonce is that of the ticket that was decided, 0 where nobody knows; to be
+// read only after Done.
+func (w *Waiter) Nonce() uint64 { return w.nonce }
 
 // Leave ends one caller's wait.
 func (w *Waiter) Leave() {

@@ -234,7 +234,10 @@ func (v *visit) await(ctx context.Context, waiter *Waiter, ticket *shop.Ticket) 
 		select {
 		case <-waiter.Done():
 			order := waiter.Order()
-			return v.decided(ctx, &order, repeat || waiter.Repeat())
+			if nonce := waiter.Nonce(); nonce != 0 && nonce != v.nonce { // another ticket, at another node perhaps
+				repeat = true
+			}
+			return v.decided(ctx, &order, repeat)
 		case <-timer.C:
 		case <-ctx.Done():
 		}

@@ -49,8 +49,13 @@ func soldOutIsTrue(t *testing.T, dir, sale string, verdicts []verdict) {
 		t.Fatal(err)
 	}
 	defer func() { _ = books.Close() }()
+	soldOutStands(t, books, sale, verdicts)
+}
+
+func soldOutStands(t *testing.T, books ledger.Books, sale string, verdicts []verdict) {
+	t.Helper()
 	had := map[string]int64{} // POOL + GRANT + HELD
-	err = books.Read(t.Context(), func(view ledger.View) error {
+	err := books.Read(t.Context(), func(view ledger.View) error {
 		for line, err := range view.Lines(t.Context()) {
 			if err != nil {
 				return err

@@ -14,6 +14,7 @@ import (
 // operator speaks to a node's operators' API.
 type operator struct {
 	base, token string
+	pick        func() string // the base of this moment, where any of several nodes will do
 	client      *http.Client
 }
 
@@ -134,7 +135,11 @@ func (o *operator) do(method, path string, body any) (int, []byte, error) {
 		}
 		reader = bytes.NewReader(data)
 	}
-	request, err := http.NewRequest(method, o.base+path, reader)
+	base := o.base
+	if o.pick != nil {
+		base = o.pick()
+	}
+	request, err := http.NewRequest(method, base+path, reader)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -23,7 +23,7 @@ const (
 // one so scarce that its last units change hands all the time.
 type rush struct {
 	*street
-	node         *node
+	node         *node // nil: several
 	op           *operator
 	deep, scarce *sale
 	shoppers     []*shopper
@@ -45,8 +45,16 @@ type visit struct {
 
 func newRush(t *testing.T, n *node) *rush {
 	t.Helper()
+	r := newRushOn(t, newStreet(t, n, rushWorkers+4), n.operator())
+	r.node = n
+	return r
+}
+
+// newRushOn is a rush on a street, whoever serves it.
+func newRushOn(t *testing.T, s *street, op *operator) *rush {
+	t.Helper()
 	r := &rush{
-		street: newStreet(t, n, rushWorkers+4), node: n, op: n.operator(), seed: seed(t),
+		street: s, op: op, seed: seed(t),
 		deep:   newSale("deep", 40, map[string]int64{"a": 20_000, "b": 20_000, "c": 20_000}),
 		scarce: newSale("scarce", 2, map[string]int64{"x": 12, "y": 12, "z": 1}),
 	}

@@ -31,6 +31,11 @@ type street struct {
 // newStreet opens up to so many connections to the node at once.
 func newStreet(t *testing.T, n *node, connections int) *street {
 	t.Helper()
+	return newStreetAt(t, n.buyers, connections)
+}
+
+func newStreetAt(t *testing.T, base string, connections int) *street {
+	t.Helper()
 	signer, err := gate.NewSigner(gate.NewSecret([]byte(buyerKey)))
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +46,7 @@ func newStreet(t *testing.T, n *node, connections int) *street {
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &street{
-		base: n.buyers, signer: signer, history: newHistory(),
+		base: base, signer: signer, history: newHistory(),
 		client: &http.Client{
 			Transport: transport, Timeout: 40 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

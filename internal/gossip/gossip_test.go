@@ -90,7 +90,7 @@ func TestNewsReachesEveryOtherNode(t *testing.T) {
 	line := &memory.Line{}
 	a, b, c := listen(t, line, 1), listen(t, line, 2), listen(t, line, 3)
 	refused := decision(2)
-	refused.Repeat = true
+	refused.Nonce = 1 << 63
 	refused.Order.Status, refused.Order.Reason, refused.Order.PayBy = shop.Refused, shop.Missed, time.Time{}
 	said := []ledger.Decision{decision(1), refused}
 	want := Want{Bucket: shop.Bucket{Sale: "retro-85", Number: 3}, SKU: "eu-42", Quantity: 2}

@@ -27,11 +27,7 @@ func appendDecision(to []byte, d *ledger.Decision) []byte {
 	for _, text := range []string{o.Sale, o.Buyer, o.SKU, string(o.Reason), o.Currency, o.Reference} {
 		to = appendText(to, text)
 	}
-	repeat := byte(0)
-	if d.Repeat {
-		repeat = 1
-	}
-	to = append(to, repeat)
+	to = binary.BigEndian.AppendUint64(to, d.Nonce)
 	for _, number := range []int64{o.Quantity, int64(o.Status), o.Amount, millis(o.CreatedAt), millis(o.PayBy), o.AsOf} {
 		to = binary.AppendVarint(to, number)
 	}
@@ -122,7 +118,7 @@ func (r *reader) decision() ledger.Decision {
 	o := &d.Order
 	o.Sale, o.Buyer, o.SKU = r.text(), r.text(), r.text()
 	o.Reason, o.Currency, o.Reference = shop.Code(r.text()), r.text(), r.text()
-	d.Repeat = r.byte() == 1
+	d.Nonce = r.uint64()
 	o.Quantity = r.number()
 	o.Status = shop.Status(r.number()) //nolint:gosec // written from a Status; another number is none
 	o.Amount = r.number()

@@ -70,9 +70,11 @@ func open(t *testing.T) *town {
 	return town
 }
 
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // start begins with an empty stock and an empty board, as a process does.
 func (town *town) start() {
-	log := slog.New(slog.DiscardHandler)
+	log := quiet()
 	stock := memory.NewStock(town.now, memory.NewQueue(time.Minute, town.now))
 	supplier := &supply.Supplier{Ledger: town.ledger, Sales: town.ledger, Stock: stock, Log: log}
 	town.board = gate.NewBoard()

@@ -15,7 +15,7 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	quota := b.quota(Holder{ticket.Bucket.Sale, ticket.Buyer})
 	if claim, decided := b.claims[ticket.Claim]; decided {
 		return Decision{
-			Ticket: ticket, Order: claim.Order, Verdict: repeatVerdict(claim, &ticket), Live: quota.Live, Repeat: !claim.Ticket.Same(&ticket),
+			Ticket: ticket, Order: claim.Order, Verdict: repeatVerdict(claim, &ticket), Live: quota.Live, Nonce: claim.Ticket.Nonce,
 		}, nil
 	}
 	shelf, known := b.sales[ticket.Bucket.Sale]
@@ -38,7 +38,7 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	if claim.From == Granted {
 		verdict = shop.Consumed
 	}
-	return Decision{Ticket: ticket, Order: claim.Order, Verdict: verdict, Live: quota.Live}, nil
+	return Decision{Ticket: ticket, Order: claim.Order, Verdict: verdict, Live: quota.Live, Nonce: ticket.Nonce}, nil
 }
 
 // NoSKU stands in an order for an SKU that no sale could have: what a broken
@@ -64,7 +64,7 @@ func (b *Book) refusePoison(ticket shop.Ticket, shelf *Shelf) (Decision, error) 
 	if err := b.refuse(claim, shop.Missed); err != nil {
 		return Decision{}, err
 	}
-	return Decision{Ticket: ticket, Order: claim.Order, Verdict: shop.Returned, Live: quota.Live, Poison: true}, nil
+	return Decision{Ticket: ticket, Order: claim.Order, Verdict: shop.Returned, Live: quota.Live, Nonce: ticket.Nonce, Poison: true}, nil
 }
 
 // repeatVerdict consumes only for the very ticket that took units from the

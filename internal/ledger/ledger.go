@@ -57,7 +57,7 @@ type Decision struct {
 	Order   shop.Order
 	Verdict shop.Verdict // what the stock does with this very ticket
 	Live    int64        // the buyer's live units in the sale, this transaction included
-	Repeat  bool         // the claim was decided before, for another ticket of it
+	Nonce   uint64       // of the ticket that the claim was decided for: another one's is a repeat
 	Poison  bool         // refused now because no desk writes such a ticket: an alarm; false when asked again
 }
 

@@ -50,14 +50,15 @@ type machines struct {
 	supply office      // nil: this node supplies, sweeps and audits
 	expiry office      // nil: this node releases
 
-	walkers  map[string]walker // that the machines need to run
+	engines  map[string]walker // what the machines need to run
 	warnings []func() []string // what an operator should know of them
+	poisoned []func() int64    // how many messages they could not read
 	closers  []func() error    // in the order to call them
 }
 
 // openMachines opens what serves the stations.
 func (n *Node) openMachines(ctx context.Context) error {
-	n.machines.walkers = map[string]walker{}
+	n.engines = map[string]walker{}
 	if n.options.Config.Embedded() {
 		return n.openEmbedded(ctx)
 	}

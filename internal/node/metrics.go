@@ -26,7 +26,7 @@ type collector struct {
 	answers, reports, seconds  *prometheus.Desc
 	units, free, depth, oldest *prometheus.Desc
 	broken, bumps, leaks       *prometheus.Desc
-	aside                      *prometheus.Desc
+	aside, poisoned, leads     *prometheus.Desc
 	step, suspended, ready     *prometheus.Desc
 }
 
@@ -48,6 +48,8 @@ func newCollector(n *Node) *collector {
 		oldest:    desc("oldest_undecided_seconds", "Age of the oldest ticket that is not decided; 0: none."),
 		broken:    desc("audit_broken_invariants", "Invariants broken at the last audit; any above 0 is an alarm."),
 		aside:     desc("tickets_aside", "Tickets that cannot be decided; any above 0 is an alarm."),
+		poisoned:  desc("tickets_poisoned_total", "Tickets and messages that nobody could read or decide for: refused for good or put away; each is an alarm."),
+		leads:     desc("leads", "1 while this node is the one that supplies, sweeps and audits."),
 		bumps:     desc("supply_bumps_total", "Epochs of the stock that were ended because its story differed from the ledger's."),
 		leaks:     desc("supply_leaks_total", "Bumps because granted units were missing from the stock; each is an alarm."),
 		step:      desc("clock_step_seconds", "How far the wall clock was set from the ledger's; expiry pauses while it is above 0."),
@@ -60,7 +62,7 @@ func newCollector(n *Node) *collector {
 func (c *collector) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.refusals, c.gate, c.orders, c.answers, c.reports, c.seconds, c.units, c.free, c.depth, c.oldest,
-		c.broken, c.aside, c.bumps, c.leaks, c.step, c.suspended, c.ready,
+		c.broken, c.aside, c.poisoned, c.leads, c.bumps, c.leaks, c.step, c.suspended, c.ready,
 	} {
 		into <- d
 	}
@@ -86,6 +88,8 @@ func (c *collector) Collect(into chan<- prometheus.Metric) {
 	gauge(c.oldest, n.oldestUndecided().Seconds())
 	gauge(c.broken, float64(max(n.auditor.Broken(), 0)))
 	gauge(c.aside, float64(n.worker.Aside()))
+	counter(c.poisoned, float64(n.allPoisoned()))
+	gauge(c.leads, truth(n.supplies()))
 	bumps, leaks := n.supplier.Bumps()
 	counter(c.bumps, float64(bumps))
 	counter(c.leaks, float64(leaks))
@@ -94,6 +98,15 @@ func (c *collector) Collect(into chan<- prometheus.Metric) {
 	ready, _ := n.health()
 	gauge(c.ready, truth(ready))
 	c.accounts(ctx, gauge)
+}
+
+// allPoisoned counts what worker and queues could not make sense of.
+func (n *Node) allPoisoned() int64 {
+	count := n.worker.Poisoned()
+	for _, poisoned := range n.poisoned {
+		count += poisoned()
+	}
+	return count
 }
 
 // funnel reports where buyers' requests ended.

@@ -107,7 +107,7 @@ func (n *Node) walkers() map[string]walker {
 	for i := range workers {
 		all[fmt.Sprintf("worker %d", i)] = n.worker
 	}
-	maps.Copy(all, n.machines.walkers)
+	maps.Copy(all, n.engines)
 	if n.gossip != nil {
 		all["gossip"] = n.gossip
 	}
