@@ -124,4 +124,3 @@ func throughRate(b *testing.B, broker *Broker, count int) float64 {
 	writing.Wait()
 	return float64(count) / time.Since(begin).Seconds()
 }
-

@@ -149,13 +149,16 @@ func (k *link) leave(ctx context.Context) {
 }
 
 // cause says why the link ended.
-func (k *link) cause() error {
+func (k *link) cause() error { return k.causeOf(errLost) }
+
+// causeOf prefers the reason of the link's end to what came of it.
+func (k *link) causeOf(err error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.why != nil {
 		return k.why
 	}
-	return errLost
+	return err
 }
 
 func (k *link) isBlocked() bool {

@@ -91,6 +91,9 @@ func (b *Broker) Publish(ctx context.Context, tickets []shop.Ticket) error {
 }
 
 func (b *Broker) publishOn(ctx context.Context, k *link, tickets []shop.Ticket) error {
+	// The library's writes know no context: they end with the link.
+	stop := context.AfterFunc(ctx, func() { k.fail(context.Cause(ctx)) })
+	defer stop()
 	f := flight{link: k, key: b.names.tickets}
 	var body []byte
 	var err error
@@ -160,7 +163,7 @@ func (f *flight) send(ctx context.Context, body []byte) error {
 		MessageId: id, DeliveryMode: amqp.Persistent, Body: body,
 	})
 	if err != nil {
-		return err
+		return f.link.causeOf(err)
 	}
 	f.messages = append(f.messages, message{id: id, confirm: confirm})
 	return nil
