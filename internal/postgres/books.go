@@ -142,10 +142,18 @@ func (v *view) Revisions(ctx context.Context) iter.Seq2[ledger.Revision, error] 
 	})
 }
 
+// Lines are of two tables: those of kind claim (3), to HELD (3), are part of
+// the claims. Only GRANT (2) has buckets.
+const viewLines = `SELECT l.seq, l.sale, l.sku, l.kind, l.source, l.target, l.bucket, l.quantity, c.claim, l.ref, l.at, coalesce(c.buyer, '')
+	FROM lines l LEFT JOIN claims c ON c.sale = l.sale AND c.row = l.claim
+	UNION ALL
+	SELECT c.line, c.sale, c.sku, 3, c.taken_from, 3, CASE c.taken_from WHEN 2 THEN c.bucket ELSE 0 END, c.quantity, c.claim, '', c.created_at, c.buyer
+	FROM claims c WHERE c.line <> 0
+	ORDER BY 1`
+
 // Lines implements ledger.View.
 func (v *view) Lines(ctx context.Context) iter.Seq2[ledger.Line, error] {
-	return stream(ctx, v.conn, `SELECT l.seq, l.sale, l.sku, l.kind, l.source, l.target, l.bucket, l.quantity, c.claim, l.ref, l.at, coalesce(c.buyer, '')
-		FROM lines l LEFT JOIN claims c ON c.sale = l.sale AND c.row = l.claim ORDER BY l.seq`, func(rows pgx.Rows) (ledger.Line, error) {
+	return stream(ctx, v.conn, viewLines, func(rows pgx.Rows) (ledger.Line, error) {
 		var line ledger.Line
 		var id int32
 		var kind, from, to int16

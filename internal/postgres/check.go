@@ -9,8 +9,10 @@ import (
 )
 
 const (
-	// sumLines adds up the lines by what they move.
-	sumLines   = `SELECT sale, sku, source, target, bucket, sum(quantity)::bigint, count(*) FROM lines GROUP BY sale, sku, source, target, bucket`
+	// sumLines adds up the lines by what they move, those within claims too.
+	sumLines = `SELECT sale, sku, source, target, bucket, sum(quantity)::bigint, count(*) FROM lines GROUP BY sale, sku, source, target, bucket
+		UNION ALL
+		SELECT sale, sku, taken_from, 3, bucket, sum(quantity)::bigint, count(*) FROM claims WHERE line <> 0 GROUP BY sale, sku, taken_from, bucket`
 	countLines = `SELECT name, lines FROM sales`
 )
 

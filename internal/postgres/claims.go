@@ -30,6 +30,10 @@ const (
 		FROM mine JOIN claims c ON c.sale = $1 AND c.row = mine.row ORDER BY c.row`
 
 	getDecided = "SELECT claim, key_print, row FROM claims WHERE sale = $1 AND row > $2 ORDER BY row LIMIT $3"
+	// looksAfter is how many batches are looked up after one in which a claim
+	// was decided before: such tickets come in swarms.
+	looksAfter = 256
+
 	// decidedPage is how many claims are read at once: within the time of a
 	// statement, and few in memory.
 	decidedPage = 10_000
@@ -37,6 +41,10 @@ const (
 
 // Decide implements ledger.Claims. A batch is one transaction of two round
 // trips. When it was lost whether it is on disk, deciding again tells.
+//
+// Nearly every claim is new, and the look-up by a random id is dear: where one
+// was decided before, the table refuses it, and all are decided again with a
+// look at each.
 func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decision, error) {
 	if len(tickets) == 0 {
 		return nil, ctx.Err()
@@ -105,7 +113,9 @@ func (t *tx) gather(ctx context.Context, tickets []shop.Ticket) error {
 	}
 	q := t.newLoad()
 	q.lock(lockSales, sales)
-	q.claims(sorted(ids))
+	if t.again || t.l.looks.Add(-1) >= 0 {
+		q.claims(sorted(ids))
+	}
 	q.quotas(getQuotas, buyerSales, buyers)
 	q.accounts(getAccounts, skuSales, skus)
 	q.buckets(sales)

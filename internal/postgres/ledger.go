@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
@@ -37,7 +38,9 @@ type Ledger struct {
 	wall     *serverWall // nil where Options.Now is the wall clock
 	names    catalogue
 	queue    queue
+	looks    atomic.Int64 // batches of tickets to look up before they are decided
 	id       string
+	role     string // as which it works; empty: the user of the URL
 	warnings []string
 }
 
@@ -71,7 +74,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.warnings = setUp.warnings
+	l.warnings, l.role = setUp.warnings, setUp.app
 	for _, warning := range l.warnings {
 		l.options.Log.Warn(warning)
 	}
@@ -147,6 +150,10 @@ func (l *Ledger) Clock() *ledger.Clock { return l.clock }
 // ID names the ledger: another database, even one with the same sales, bears
 // another.
 func (l *Ledger) ID() string { return l.id }
+
+// SetBuckets says how many buckets the sales get that are published from now
+// on. It is called before anything is published.
+func (l *Ledger) SetBuckets(n int) { l.options.Buckets = n }
 
 // Warnings are what an operator should know about how this ledger is set up,
 // one sentence each.

@@ -15,12 +15,13 @@ import (
 )
 
 const (
-	insertClaims = `INSERT INTO claims (row, epoch, seq, nonce, key_print, quantity, amount, created_at, pay_by, as_of, prev,
+	insertClaims = `INSERT INTO claims (row, epoch, seq, nonce, key_print, quantity, amount, created_at, pay_by, as_of, prev, line,
 		claim, sale, bucket, taken_from, status, sku, buyer, reason, currency, reference)
 		SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]), unnest($5::bigint[]),
 		unnest($6::bigint[]), unnest($7::bigint[]), $8::timestamptz, unnest($9::timestamptz[]), unnest($10::bigint[]),
-		unnest($11::bigint[]), unnest($12::uuid[]), unnest($13::integer[]), unnest($14::integer[]), unnest($15::smallint[]),
-		unnest($16::smallint[]), unnest($17::text[]), unnest($18::text[]), unnest($19::text[]), unnest($20::text[]), unnest($21::text[])`
+		unnest($11::bigint[]), unnest($12::bigint[]), unnest($13::uuid[]), unnest($14::integer[]), unnest($15::integer[]),
+		unnest($16::smallint[]), unnest($17::smallint[]), unnest($18::text[]), unnest($19::text[]), unnest($20::text[]),
+		unnest($21::text[]), unnest($22::text[])`
 	updateClaims = `UPDATE claims c SET status = n.status, pay_by = n.pay_by, as_of = n.as_of, reference = n.reference
 		FROM unnest($1::integer[], $2::bigint[], $3::smallint[], $4::timestamptz[], $5::bigint[], $6::text[])
 		AS n (sale, row, status, pay_by, as_of, reference) WHERE c.sale = n.sale AND c.row = n.row`
@@ -79,7 +80,7 @@ func (t *tx) save(ctx context.Context, more func(batch *pgx.Batch)) error {
 func (t *tx) queueAll(batch *pgx.Batch) error {
 	changes := t.Changes()
 	t.date(&changes)
-	if err := t.queueFresh(batch, changes.Fresh); err != nil {
+	if err := t.queueFresh(batch, &changes); err != nil {
 		return err
 	}
 	if err := t.queueAltered(batch, changes.Altered); err != nil {
@@ -150,20 +151,26 @@ func (t *tx) touch(name string) (*saleRow, error) {
 }
 
 // queueFresh numbers new claims in the order decided, each in front of its
-// buyer's others, and writes them in the order of their ids.
-func (t *tx) queueFresh(batch *pgx.Batch, fresh []*ledger.Claim) error {
-	if len(fresh) == 0 {
+// buyer's others, and writes them, with their lines, in the order of their ids.
+func (t *tx) queueFresh(batch *pgx.Batch, changes *ledger.Changes) error {
+	if len(changes.Fresh) == 0 {
 		return nil
 	}
-	rows := make([]claimRow, len(fresh))
-	for i, claim := range fresh {
+	seqs := map[shop.ClaimID]int64{}
+	for i := range changes.Lines {
+		if line := &changes.Lines[i]; line.Kind == ledger.KindClaim {
+			seqs[*line.Claim] = line.Seq
+		}
+	}
+	rows := make([]claimRow, len(changes.Fresh))
+	for i, claim := range changes.Fresh {
 		row, err := t.touch(claim.Order.Sale)
 		if err != nil {
 			return err
 		}
 		row.newest++
 		claim.Row = row.newest
-		rows[i] = claimRow{Claim: claim, sale: row.id}
+		rows[i] = claimRow{Claim: claim, sale: row.id, line: seqs[claim.Order.ID]}
 		if quota, ok := t.Quota(ledger.Holder{Sale: claim.Order.Sale, Buyer: claim.Order.Buyer}); ok {
 			rows[i].prev, quota.Row = quota.Row, claim.Row
 		}
@@ -173,7 +180,7 @@ func (t *tx) queueFresh(batch *pgx.Batch, fresh []*ledger.Claim) error {
 	for i := range rows {
 		c.add(&rows[i])
 	}
-	batch.Queue(insertClaims, c.row, c.epoch, c.seq, c.nonce, c.keyPrint, c.quantity, c.amount, t.Now, c.payBy, c.asOf, c.prev,
+	batch.Queue(insertClaims, c.row, c.epoch, c.seq, c.nonce, c.keyPrint, c.quantity, c.amount, t.Now, c.payBy, c.asOf, c.prev, c.line,
 		c.claim, c.sale, c.bucket, c.from, c.status, c.sku, c.buyer, c.reason, c.currency, c.reference)
 	return nil
 }
@@ -182,16 +189,17 @@ type claimRow struct {
 	*ledger.Claim
 	sale int32
 	prev int64
+	line int64
 }
 
 // claimColumnsOf is new claims column by column.
 type claimColumnsOf struct {
-	row, epoch, seq, nonce, keyPrint, quantity, amount, asOf, prev []int64
-	payBy                                                          []*time.Time
-	claim                                                          [][16]byte
-	sale, bucket                                                   []int32
-	from, status                                                   []int16
-	sku, buyer, reason, currency, reference                        []string
+	row, epoch, seq, nonce, keyPrint, quantity, amount, asOf, prev, line []int64
+	payBy                                                                []*time.Time
+	claim                                                                [][16]byte
+	sale, bucket                                                         []int32
+	from, status                                                         []int16
+	sku, buyer, reason, currency, reference                              []string
 }
 
 func (c *claimColumnsOf) add(row *claimRow) {
@@ -206,6 +214,7 @@ func (c *claimColumnsOf) add(row *claimRow) {
 	c.payBy = append(c.payBy, orNull(order.PayBy))
 	c.asOf = append(c.asOf, order.AsOf)
 	c.prev = append(c.prev, row.prev)
+	c.line = append(c.line, row.line)
 	c.claim = append(c.claim, order.ID)
 	c.sale = append(c.sale, row.sale)
 	c.bucket = append(c.bucket, int32(ticket.Bucket.Number)) //nolint:gosec // some thousands
@@ -324,10 +333,8 @@ type quotaColumnsOf struct {
 	units, limit, newest []int64
 }
 
+// queueLines writes the lines that are not part of a claim's row.
 func (t *tx) queueLines(batch *pgx.Batch, lines []ledger.Line) error {
-	if len(lines) == 0 {
-		return nil
-	}
 	var seqs, claims, quantities []int64
 	var sales, buckets []int32
 	var kinds, sources, targets []int16
@@ -339,11 +346,17 @@ func (t *tx) queueLines(batch *pgx.Batch, lines []ledger.Line) error {
 			return err
 		}
 		row.lines++
+		if line.Kind == ledger.KindClaim {
+			continue
+		}
 		seqs, claims = append(seqs, line.Seq), append(claims, t.rowOf(line.Claim))
 		quantities, sales = append(quantities, line.Quantity), append(sales, row.id)
 		buckets, kinds = append(buckets, int32(line.Bucket)), append(kinds, int16(line.Kind)) //nolint:gosec // some thousands
 		sources, targets = append(sources, int16(line.From)), append(targets, int16(line.To))
 		skus, refs = append(skus, line.SKU), append(refs, line.Ref)
+	}
+	if len(seqs) == 0 {
+		return nil
 	}
 	batch.Queue(insertLines, seqs, claims, quantities, t.Now, sales, buckets, kinds, sources, targets, skus, refs)
 	return nil

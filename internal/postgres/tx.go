@@ -32,6 +32,7 @@ type tx struct {
 	*ledger.Book
 	l      *Ledger
 	conn   *pgx.Conn
+	again  bool                // another transaction was in the way before
 	blocks int                 // of line numbers to take
 	locked map[string]*saleRow // sales that this transaction holds
 	last   int64               // number of the last line that it may write
@@ -61,11 +62,13 @@ func (l *Ledger) transact(ctx context.Context, pool *pgxpool.Pool, do func(ctx c
 		if err != nil {
 			return err
 		}
-		err = l.attempt(own, &tx{l: l, conn: conn.Conn(), blocks: blocks}, do)
+		err = l.attempt(own, &tx{l: l, conn: conn.Conn(), blocks: blocks, again: attempt > 1}, do)
 		conn.Release()
 		switch {
 		case errors.Is(err, errCrowded):
 			blocks *= 2
+		case state(err) == stateUnique:
+			l.looks.Store(looksAfter)
 		case errors.Is(err, errStale):
 			if _, err := l.names.refresh(own); err != nil {
 				return err
