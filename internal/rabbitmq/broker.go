@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"regexp"
 	"sync"
@@ -45,6 +46,25 @@ const (
 	prefetchDefault   = 256
 	confirmMaxDefault = 5 * time.Second
 )
+
+// risks says what is unsafe about an address that leaves this machine.
+func risks(address string) []string {
+	uri, err := amqp.ParseURI(address)
+	if err != nil {
+		return nil // Open says so
+	}
+	if ip := net.ParseIP(uri.Host); uri.Host == "localhost" || (ip != nil && ip.IsLoopback()) {
+		return nil
+	}
+	var all []string
+	if uri.Scheme != "amqps" {
+		all = append(all, "RabbitMQ: the connection is not encrypted; use amqps://")
+	}
+	if uri.Username == "guest" {
+		all = append(all, "RabbitMQ: the user is guest; give the shop a user and a virtual host of its own")
+	}
+	return all
+}
 
 func (o *Options) complete() error {
 	if o.Name == "" {
@@ -148,7 +168,7 @@ func (b *Broker) Poisoned() int64 { return b.poisoned.Load() }
 
 // Warnings says what is wrong with the broker at the moment, one sentence each.
 func (b *Broker) Warnings() []string {
-	var all []string
+	all := risks(b.options.URL)
 	for _, l := range []*line{b.publish, b.receive} {
 		if err := l.trouble(); err != nil {
 			all = append(all, fmt.Sprintf("RabbitMQ, %s: %s", l.end, err))

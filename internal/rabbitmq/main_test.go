@@ -66,8 +66,8 @@ func open(t testing.TB, options Options) *Broker {
 func TestQueue(t *testing.T) {
 	for name, options := range map[string]Options{
 		"packed":                 {},
-		"one ticket per message": {TicketsMax: 1, Prefetch: 1000},
-		"three per message":      {TicketsMax: 3},
+		"one ticket per message": {TicketsMax: 1, Prefetch: 5000}, // the suite keeps many
+		"three per message":      {TicketsMax: 3, Prefetch: 2000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			queuetest.Run(t, func(t *testing.T) queuetest.Machine {

@@ -153,8 +153,13 @@ func (b *Broker) Ack(_ context.Context, deliveries []queue.Delivery) error {
 	return nil
 }
 
-// settleRounds bounds how often Depth looks until nothing is on its way.
-const settleRounds = 10
+// settleRounds bounds how often Depth looks until nothing is on its way, and
+// settleRest is between two looks, for what the library has read and not
+// handed over yet.
+const (
+	settleRounds = 10
+	settleRest   = 4 * time.Millisecond
+)
 
 // Depth implements queue.Queue. It is exact for what this node holds. What
 // waits in the broker it can only count in messages, and takes as many tickets
@@ -182,12 +187,12 @@ func (b *Broker) Depth(ctx context.Context) (int, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { k.fail(context.Cause(ctx)) })
 	defer stop()
-	return b.count(k)
+	return b.count(ctx, k)
 }
 
 // count looks until the same messages wait and none came in between: one that
 // is on its way here is in neither place.
-func (b *Broker) count(k *link) (int, error) {
+func (b *Broker) count(ctx context.Context, k *link) (int, error) {
 	ready, came, same := -1, -1, 0
 	held := 0
 	for range settleRounds {
@@ -205,6 +210,7 @@ func (b *Broker) count(k *link) (int, error) {
 		if same == 2 {
 			break
 		}
+		pause(ctx, settleRest)
 	}
 	if err := b.lookAtDead(k); err != nil {
 		return 0, fmt.Errorf("depth: %w", err)

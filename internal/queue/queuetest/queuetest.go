@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Machine) {
 		{"acknowledging twice changes nothing", ackTwice},
 		{"acknowledging too late changes nothing", ackLate},
 		{"a ticket published twice comes twice", publishedTwice},
+		{"a large publication comes whole, acknowledged in any order", large},
 		{"depth counts what waits and what is unacknowledged", depth},
 		{"several receivers share the tickets", shared},
 		{"publishing and acknowledging nothing does nothing", nothing},
@@ -317,6 +318,34 @@ func publishedTwice(b *bench) {
 	b.wantDepth(2)
 	b.Redeliver()
 	b.wantSeqs(b.receiveAll(2), 1, 1)
+}
+
+// large is more than a backend may put into one message, entry or frame.
+func large(b *bench) {
+	const count = 3000
+	b.publish(tickets(1, 1+count)...)
+	got := b.receiveAll(count)
+	for i, seq := range seqs(got) {
+		if seq != int64(i+1) {
+			b.Fatalf("ticket %d came in place %d", seq, i+1)
+		}
+	}
+	var odd, even []queue.Delivery
+	for i := range got {
+		if i%2 == 0 {
+			odd = append(odd, got[i])
+		} else {
+			even = append(even, got[i])
+		}
+	}
+	slices.Reverse(odd)
+	b.ack(odd...)
+	b.wantDepth(count / 2)
+	b.Redeliver()
+	again := b.receiveAll(count / 2)
+	b.ack(even...) // too late, or just in time
+	b.ack(again...)
+	b.wantDepth(0)
 }
 
 func depth(b *bench) {
