@@ -35,7 +35,8 @@ demo: build ## a sale to try out: opens 20 s after the first start; Ctrl-C ends 
 
 .PHONY: cluster
 cluster: build deps ## a shop of three nodes: Redis Cluster, RabbitMQ, PostgreSQL, nginx; Ctrl-C ends it
-	@go run ./deploy/cluster
+	@go build -o bin/cluster ./deploy/cluster
+	@exec ./bin/cluster
 
 .PHONY: build
 build: ## the static binary, bin/doorbuster

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -46,14 +47,10 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	sale, err := demoSale(dir, time.Now().Add(opensIn))
-	if err != nil {
-		return err
-	}
 	token := rand.Text()
 	fmt.Fprintln(out, "Starting PostgreSQL, Redis Cluster, RabbitMQ, three nodes and nginx: some fifteen seconds …")
 	fleet, err := servers.StartFleet(ctx, servers.FleetOptions{
-		Dir: dir, Binary: binary, Nodes: nodes, Masters: masters, Broker: true, Args: []string{"--sale", sale},
+		Dir: dir, Binary: binary, Nodes: nodes, Masters: masters, Broker: true,
 		Env: []string{
 			"DOORBUSTER_BUYER_KEY=" + rand.Text() + rand.Text(), "DOORBUSTER_ROOT_KEY=" + rand.Text() + rand.Text(),
 			"DOORBUSTER_ADMIN_TOKEN=" + token,
@@ -62,12 +59,29 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := greet(out, fleet, sale, token); err != nil {
+	if err := sell(ctx, out, fleet, shop{dir, binary, token}); err != nil {
 		return errors.Join(err, fleet.Stop())
 	}
 	<-ctx.Done()
 	fmt.Fprintln(out, "\nStopping …")
 	return fleet.Stop()
+}
+
+// shop is what a person needs to know of the fleet beside its addresses.
+type shop struct{ dir, binary, token string }
+
+// sell publishes the demo's sale and says where to find it.
+func sell(ctx context.Context, out io.Writer, fleet *servers.Fleet, s shop) error {
+	file, err := demoSale(s.dir, time.Now().Add(opensIn))
+	if err != nil {
+		return err
+	}
+	publish := exec.CommandContext(ctx, s.binary, "sale", "publish", file, "--admin-url", "http://"+fleet.Nodes[0].Operators)
+	publish.Env = []string{"DOORBUSTER_ADMIN_TOKEN=" + s.token}
+	if said, err := publish.CombinedOutput(); err != nil {
+		return fmt.Errorf("publish the sale: %w\n%s", err, said)
+	}
+	return greet(out, fleet, file, s.token)
 }
 
 // demoSale writes the example with an opening in a moment and no end, so that

@@ -81,6 +81,11 @@ func (k Kind) String() string {
 	return names[0]
 }
 
+// SeqBlock is where a line's seq may begin anew: a machine with several
+// writers gives each transaction a block of so many numbers of its own, and
+// leaves those that it does not need. Within a block none is missing.
+const SeqBlock = 4096
+
 // Line is one move of units. Lines are only ever appended, and no two of a
 // kind bear the same ref.
 type Line struct {

@@ -129,7 +129,11 @@ func (n *Node) walkers() map[string]walker {
 func (n *Node) greet() {
 	c := n.options.Config
 	buyers, operators := "http://"+n.buyers.Addr().String(), "http://"+n.operators.Addr().String()
-	_, _ = fmt.Fprintf(n.options.Stdout, "doorbuster %s serves from %s\n", n.options.Version, c.Data)
+	where := c.Data
+	if !c.Embedded() {
+		where = "its database"
+	}
+	_, _ = fmt.Fprintf(n.options.Stdout, "doorbuster %s serves from %s\n", n.options.Version, where)
 	for _, notice := range n.board.Notices() {
 		_, _ = fmt.Fprintf(n.options.Stdout, "  sale       %s/s/%s  (%s)\n", buyers, notice.Sale.ID, notice.Phase)
 	}

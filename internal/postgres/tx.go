@@ -18,7 +18,7 @@ const (
 	attemptsMax = 5
 	// blockSize is how many line numbers a transaction takes at once: the
 	// increment of line_blocks.
-	blockSize = 4096
+	blockSize = ledger.SeqBlock
 	// linesPerTicket: a claim and, where it is free, its payment.
 	linesPerTicket = 2
 )
