@@ -26,6 +26,7 @@ type Book struct {
 	claims   map[shop.ClaimID]*Claim
 	quotas   map[Holder]*Quota
 	balances map[Account]*balance
+	spare    []balance // made together, for a batch of many sales has many
 
 	lines    []Line
 	fresh    []*Claim        // rows to insert
@@ -101,6 +102,9 @@ type balance struct {
 	fresh        bool
 }
 
+// spareMax is how many balances are made at once.
+const spareMax = 32
+
 // NewBook returns an empty page of the books.
 func NewBook(now time.Time, head int64) *Book {
 	return &Book{
@@ -136,7 +140,7 @@ func (b *Book) PutQuota(quota *Quota) { b.quotas[quota.Holder] = quota }
 // PutBalance loads an account that the store has.
 func (b *Book) PutBalance(account Account, units int64) {
 	if _, held := b.balances[account]; !held {
-		b.balances[account] = &balance{units: units, saved: units}
+		*b.entry(account) = balance{units: units, saved: units}
 	}
 }
 
@@ -186,6 +190,7 @@ func (b *Book) Changes() Changes {
 			c.Buckets = append(c.Buckets, row)
 		}
 	}
+	c.Balances = make([]BalanceChange, 0, len(b.balances))
 	for account, balance := range b.balances {
 		if balance.units != balance.saved || balance.fresh {
 			c.Balances = append(c.Balances, BalanceChange{account, balance.units, balance.fresh})
@@ -215,10 +220,21 @@ func (b *Book) add(account Account, units int64) {
 	}
 	entry, ok := b.balances[account]
 	if !ok {
-		entry = &balance{fresh: true}
-		b.balances[account] = entry
+		entry = b.entry(account)
+		entry.fresh = true
 	}
 	entry.units += units
+}
+
+// entry makes an account known.
+func (b *Book) entry(account Account) *balance {
+	if len(b.spare) == 0 {
+		b.spare = make([]balance, spareMax)
+	}
+	entry := &b.spare[0]
+	b.spare = b.spare[1:]
+	b.balances[account] = entry
+	return entry
 }
 
 // move writes a line and the two balances that it changes. The caller has

@@ -53,6 +53,7 @@ func (l *Ledger) keep(ctx context.Context, t *tx) error {
 	}
 	crash.At(crash.AfterCommit)
 	l.names.Store(t.names)
+	t.stands.publish(t)
 	return l.tidy(ctx)
 }
 

@@ -13,8 +13,8 @@ import (
 const (
 	getCharges = "SELECT reference, event, amount, currency, due, at FROM charges WHERE claim = ? ORDER BY id"
 	findEvent  = "SELECT c.claim FROM charges h JOIN claims c ON c.row = h.claim WHERE h.event = ? AND h.event <> ''"
-	listOrders = "SELECT" + claimColumns + "FROM sales s JOIN claims c ON c.row BETWEEN max(s.oldest, ?2) AND s.newest " +
-		"WHERE s.id = ?1 AND c.sale = ?1 AND (?3 < 0 OR c.status = ?3) ORDER BY c.row LIMIT ?4"
+	listOrders = "SELECT" + claimColumns + "FROM claims c WHERE c.row BETWEEN ?2 AND ?3 " +
+		"AND c.sale = ?1 AND (?4 < 0 OR c.status = ?4) ORDER BY c.row LIMIT ?5"
 )
 
 // Pay implements ledger.Orders.
@@ -116,6 +116,10 @@ func (l *Ledger) List(ctx context.Context, query ledger.Query) ([]shop.Order, st
 			return nil, "", shop.Refusal{Code: shop.Malformed, Detail: fmt.Sprintf("after %q is not a cursor: take it from next of the page before.", query.After)}
 		}
 	}
+	if err := l.learn(ctx, sale); err != nil {
+		return nil, "", fmt.Errorf("list orders of %s: %w", query.Sale, err)
+	}
+	between := l.desk.stands.span(query.Sale)
 	status := int64(-1)
 	if query.Status != nil {
 		status = int64(*query.Status)
@@ -134,7 +138,7 @@ func (l *Ledger) List(ctx context.Context, query ledger.Query) ([]shop.Order, st
 				orders = append(orders, claim.Order)
 			}
 			return err
-		}, sale.id, after+1, status, int64(query.Limit)+1)
+		}, sale.id, max(after+1, between.oldest), between.newest, status, int64(query.Limit)+1)
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("list orders of %s: %w", query.Sale, err)

@@ -75,10 +75,9 @@ func (t *tx) keepsPromises(ctx context.Context, old *saleRow, next *shop.Sale) e
 	for sku, item := range old.shelf.Items {
 		given[sku] = item.Stock
 	}
-	for account, units := range books.balances {
-		if account.Name == ledger.Pool || account.Name == ledger.Granted {
-			given[account.SKU] -= units
-		}
+	for sku, item := range books.items {
+		balance := item.sum()
+		given[sku] -= balance.Pool + balance.Granted
 	}
 	if reasons := old.shelf.Sale.BrokenBy(next, old.phase != shop.Scheduled, given); len(reasons) > 0 {
 		return &ledger.Broken{Reasons: reasons}

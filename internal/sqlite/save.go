@@ -14,14 +14,13 @@ const (
 	updateClaim = `UPDATE claims SET status = ?, pay_by = ?, as_of = ?, reference = ? WHERE row = ?`
 	insertLine  = `INSERT INTO lines (seq, sale, sku, kind, source, target, bucket, quantity, claim, ref, at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	insertCharge = `INSERT INTO charges (claim, reference, event, amount, currency, due, at) VALUES (?, ?, ?, ?, ?, ?, ?)`
-	updateCharge = `UPDATE charges SET due = 1 WHERE claim = ? AND reference = ?`
-	insertQuota  = `INSERT INTO quotas (units, lim, newest, sale, buyer) VALUES (?, ?, ?, ?, ?)`
-	updateQuota  = `UPDATE quotas SET units = ?, lim = ?, newest = ? WHERE sale = ? AND buyer = ?`
-	stretchSale  = `UPDATE sales SET newest = ?1, oldest = iif(oldest = 0, ?2, oldest) WHERE id = ?3`
-	saveBalance  = `INSERT INTO accounts (sale, sku, name, bucket, units) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET units = excluded.units`
-	updateBucket = `UPDATE buckets SET epoch = ?, last_grant = ?, reclaim_number = ?, reclaim_sku = ?, reclaim_units = ?
+	insertCharge  = `INSERT INTO charges (claim, reference, event, amount, currency, due, at) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	updateCharge  = `UPDATE charges SET due = 1 WHERE claim = ? AND reference = ?`
+	insertQuota   = `INSERT INTO quotas (units, lim, newest, sale, buyer) VALUES (?, ?, ?, ?, ?)`
+	updateQuota   = `UPDATE quotas SET units = ?, lim = ?, newest = ? WHERE sale = ? AND buyer = ?`
+	updateBalance = `UPDATE accounts SET units = ? WHERE id = ?`
+	insertBalance = `INSERT INTO accounts (sale, sku, name, bucket, units) VALUES (?, ?, ?, ?, ?) RETURNING id`
+	updateBucket  = `UPDATE buckets SET epoch = ?, last_grant = ?, reclaim_number = ?, reclaim_sku = ?, reclaim_units = ?
 		WHERE sale = ? AND number = ?`
 )
 
@@ -47,22 +46,18 @@ func (t *tx) save(ctx context.Context, b *ledger.Book) error {
 		}
 	}
 	t.head = b.Head
-	return t.saveStock(ctx, &changes)
+	t.saved = append(t.saved, changes)
+	if err := t.saveStock(ctx, &changes); err != nil {
+		return err
+	}
+	return t.mark(ctx)
 }
 
 func (t *tx) saveClaims(ctx context.Context, b *ledger.Book, changes *ledger.Changes) error {
-	first := 0 // of a run of one sale's claims
-	for i, claim := range changes.Fresh {
+	for _, claim := range changes.Fresh {
 		if err := t.addClaim(ctx, b, claim); err != nil {
 			return err
 		}
-		if i+1 < len(changes.Fresh) && changes.Fresh[i+1].Order.Sale == claim.Order.Sale {
-			continue
-		}
-		if err := t.write(ctx, stretchSale, claim.Row, changes.Fresh[first].Row, t.names.sales[claim.Order.Sale].id); err != nil {
-			return fmt.Errorf("save last claim of %s: %w", claim.Order.Sale, err)
-		}
-		first = i + 1
 	}
 	for _, claim := range changes.Altered {
 		o := &claim.Order
@@ -155,20 +150,39 @@ func (t *tx) saveStock(ctx context.Context, changes *ledger.Changes) error {
 		if err != nil {
 			return fmt.Errorf("save bucket %s: %w", row.Bucket, err)
 		}
-		saved := *row
-		saved.Dirty = false
-		t.sales[row.Bucket.Sale].buckets[row.Bucket.Number] = saved
+		row.Dirty = false
+		t.sales[row.Bucket.Sale].buckets[row.Bucket.Number] = *row
 	}
-	for _, change := range changes.Balances {
-		account := change.Account
-		sale, sku, err := t.names.numbers(account.Sale, account.SKU)
-		if err != nil {
+	for i := range changes.Balances {
+		if err := t.saveBalance(ctx, &changes.Balances[i]); err != nil {
 			return err
 		}
-		if err := t.write(ctx, saveBalance, sale, sku, int64(account.Name), int64(account.Bucket), change.Units); err != nil {
-			return fmt.Errorf("save %s of %s/%s: %w", account.Name, account.Sale, account.SKU, err)
-		}
-		t.sales[account.Sale].balances[account] = change.Units
 	}
 	return nil
+}
+
+func (t *tx) saveBalance(ctx context.Context, change *ledger.BalanceChange) error {
+	account := &change.Account
+	at := t.sales[account.Sale].at(account)
+	at.units = change.Units
+	var err error
+	if at.id != 0 {
+		err = t.write(ctx, updateBalance, at.units, at.id)
+	} else {
+		at.id, err = t.addBalance(ctx, change)
+	}
+	if err != nil {
+		return fmt.Errorf("save %s of %s/%s: %w", account.Name, account.Sale, account.SKU, err)
+	}
+	return nil
+}
+
+func (t *tx) addBalance(ctx context.Context, change *ledger.BalanceChange) (id int64, err error) {
+	account := &change.Account
+	sale, sku, err := t.names.numbers(account.Sale, account.SKU)
+	if err != nil {
+		return 0, err
+	}
+	t.writes++
+	return t.number(ctx, insertBalance, sale, sku, int64(account.Name), int64(account.Bucket), change.Units)
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -19,25 +20,20 @@ func (l *Ledger) Stand(ctx context.Context, sale string) (ledger.Stand, error) {
 	if !ok {
 		return ledger.Stand{}, fmt.Errorf("sale %q: %w", sale, ledger.ErrNotFound)
 	}
-	var books *saleBooks
-	stand := ledger.Stand{Items: make(map[string]ledger.Balance, len(row.shelf.Items))}
-	err := l.snapshot(ctx, func(ctx context.Context, c *conn) (err error) {
-		if stand.AsOf, err = c.number(ctx, "SELECT max(seq) FROM lines"); err != nil {
-			return err
-		}
-		if stand.Newest, err = c.number(ctx, "SELECT newest FROM sales WHERE id = ?", row.id); err != nil {
-			return err
-		}
-		books, err = loadBooks(ctx, c, row)
-		return err
-	})
-	if err != nil {
+	if err := l.learn(ctx, row); err != nil {
 		return ledger.Stand{}, fmt.Errorf("read stand of %s: %w", sale, err)
+	}
+	s := l.desk.stands
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	stand := ledger.Stand{
+		AsOf: s.head, Newest: s.spans[sale].newest,
+		Items: make(map[string]ledger.Balance, len(row.shelf.Items)), Buckets: make([]ledger.BucketStand, row.buckets),
 	}
 	for sku := range row.shelf.Items {
 		stand.Items[sku] = ledger.Balance{}
 	}
-	stand.Buckets = make([]ledger.BucketStand, row.buckets)
+	books := s.sales[sale]
 	for number := range stand.Buckets {
 		bucket := books.buckets[number]
 		stand.Buckets[number] = ledger.BucketStand{
@@ -45,32 +41,45 @@ func (l *Ledger) Stand(ctx context.Context, sale string) (ledger.Stand, error) {
 			LastReclaim: bucket.LastReclaim, Granted: map[string]int64{},
 		}
 	}
-	for account, units := range books.balances {
-		item := stand.Items[account.SKU]
-		item.Total += units
-		addTo(&item, account.Name, units)
-		stand.Items[account.SKU] = item
-		if account.Name == ledger.Granted && units > 0 {
-			stand.Buckets[account.Bucket].Granted[account.SKU] = units
+	for sku, item := range books.items {
+		stand.Items[sku] = item.sum()
+		for number, granted := range item.granted {
+			if granted.units > 0 {
+				stand.Buckets[number].Granted[sku] = granted.units
+			}
 		}
 	}
 	return stand, nil
 }
 
-func addTo(item *ledger.Balance, name ledger.Name, units int64) {
-	switch name {
-	case ledger.Pool:
-		item.Pool += units
-	case ledger.Granted:
-		item.Granted += units
-	case ledger.Held:
-		item.Held += units
-	case ledger.Sold:
-		item.Sold += units
-	case ledger.Withdrawn:
-		item.Withdrawn += units
-	case ledger.Outside: // has no balance
+// learn makes sure that the sale's books are in memory. Commits wait while
+// they are read, once in a ledger's life.
+func (l *Ledger) learn(ctx context.Context, sale *saleRow) error {
+	if err := cmp.Or(ctx.Err(), l.queue.err()); err != nil {
+		return err
 	}
+	if _, ok := l.desk.stands.of(sale.shelf.Sale.ID); ok {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return errClosed
+	}
+	_, err := l.desk.stands.learn(context.WithoutCancel(ctx), l.desk.conn, sale)
+	return err
+}
+
+func (i *itemBooks) sum() ledger.Balance {
+	sum := ledger.Balance{
+		Pool: i.whole[ledger.Pool].units, Held: i.whole[ledger.Held].units,
+		Sold: i.whole[ledger.Sold].units, Withdrawn: i.whole[ledger.Withdrawn].units,
+	}
+	for _, granted := range i.granted {
+		sum.Granted += granted.units
+	}
+	sum.Total = sum.Pool + sum.Granted + sum.Held + sum.Sold + sum.Withdrawn
+	return sum
 }
 
 // Grants implements ledger.Supply.

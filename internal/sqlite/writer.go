@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
@@ -16,15 +15,10 @@ const cacheKiB = 32 << 10 // of pages that the writer keeps: the inner nodes of 
 // without asking: nobody else can change them.
 type writer struct {
 	*conn
-	head    int64 // seq of the last line; -1: not known
-	lastRow int64 // of claims
-	sales   map[string]*saleBooks
-}
-
-// saleBooks is a sale's balances and buckets as the transaction has them.
-type saleBooks struct {
-	balances map[ledger.Account]int64
-	buckets  map[int]ledger.BucketRow
+	head    int64                 // seq of the last line; -1: not known
+	lastRow int64                 // of claims
+	sales   map[string]*saleBooks // as the transaction has them
+	stands  *stands               // as they are on disk
 }
 
 func openWriter(ctx context.Context, path string) (*writer, error) {
@@ -32,9 +26,11 @@ func openWriter(ctx context.Context, path string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: c}
+	w := &writer{conn: c, stands: &stands{sales: map[string]*saleBooks{}}}
 	w.forget()
-	return w, w.count(ctx)
+	err = w.count(ctx)
+	w.stands.head, w.stands.lastRow = w.head, w.lastRow
+	return w, err
 }
 
 // dialWriter opens a connection that may write. It leaves copying the log to
@@ -94,6 +90,8 @@ type tx struct {
 	names  *catalogue // with what the transaction added
 	now    time.Time
 	writes int // statements that write
+	saved  []ledger.Changes
+	marked int64 // the last row of the spans that it wrote down; 0: it did not
 }
 
 // write runs a statement that changes something.
@@ -121,41 +119,15 @@ func (t *tx) books(ctx context.Context, sale string) (*saleBooks, error) {
 	if !ok {
 		return nil, fmt.Errorf("sale %q: %w", sale, ledger.ErrNotFound)
 	}
-	books, err := loadBooks(ctx, t.conn, row)
-	if err != nil {
-		return nil, err
+	onDisk, ok := t.stands.of(sale)
+	if !ok {
+		var err error
+		if onDisk, err = t.stands.learn(ctx, t.conn, row); err != nil {
+			return nil, err
+		}
 	}
+	books := onDisk.clone()
 	t.sales[sale] = books
-	return books, nil
-}
-
-func loadBooks(ctx context.Context, c *conn, sale *saleRow) (*saleBooks, error) {
-	books := &saleBooks{balances: map[ledger.Account]int64{}, buckets: map[int]ledger.BucketRow{}}
-	name := sale.shelf.Sale.ID
-	err := c.each(ctx, "SELECT sku, name, bucket, units FROM accounts WHERE sale = ?", func(r row) error {
-		sku, ok := sale.skuName[r.int(0)]
-		if !ok {
-			return fmt.Errorf("sqlite: SKU number %d of %s is not in the books", r.int(0), name)
-		}
-		account := ledger.Account{Sale: name, SKU: sku, Name: ledger.Name(r.int(1)), Bucket: int(r.int(2))} //nolint:gosec // written from a Name
-		books.balances[account] = r.int(3)
-		return nil
-	}, sale.id)
-	if err != nil {
-		return nil, fmt.Errorf("read balances of %s: %w", name, err)
-	}
-	err = c.each(ctx, `SELECT number, epoch, last_grant, reclaim_number, reclaim_sku, reclaim_units
-		FROM buckets WHERE sale = ?`, func(r row) error {
-		books.buckets[int(r.int(0))] = ledger.BucketRow{
-			Bucket: shop.Bucket{Sale: name, Number: int(r.int(0))},
-			Epoch:  r.int(1), LastGrant: r.int(2),
-			LastReclaim: ledger.Reclaim{Number: r.int(3), SKU: r.text(4), Units: r.int(5)},
-		}
-		return nil
-	}, sale.id)
-	if err != nil {
-		return nil, fmt.Errorf("read buckets of %s: %w", name, err)
-	}
 	return books, nil
 }
 
@@ -165,12 +137,7 @@ func (t *tx) rest(ctx context.Context, b *ledger.Book, sale string) error {
 	if err != nil {
 		return err
 	}
-	for account, units := range books.balances {
-		b.PutBalance(account, units)
-	}
-	for row := range maps.Values(books.buckets) {
-		b.PutBucket(row)
-	}
+	books.putAll(b, sale)
 	return nil
 }
 
@@ -185,15 +152,6 @@ func (t *tx) touch(ctx context.Context, b *ledger.Book, bucket shop.Bucket, sku 
 	if row, ok := books.buckets[bucket.Number]; ok {
 		b.PutBucket(row)
 	}
-	account := ledger.Account{Sale: bucket.Sale, SKU: sku}
-	for account.Name = ledger.Pool; account.Name <= ledger.Withdrawn; account.Name++ {
-		account.Bucket = 0
-		if account.Name == ledger.Granted {
-			account.Bucket = bucket.Number
-		}
-		if units, ok := books.balances[account]; ok {
-			b.PutBalance(account, units)
-		}
-	}
+	books.put(b, bucket.Sale, sku, bucket.Number)
 	return nil
 }

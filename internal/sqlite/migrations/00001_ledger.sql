@@ -10,7 +10,9 @@ CREATE TABLE sales (
   buckets  INTEGER NOT NULL CHECK (buckets > 0),
   moved_at INTEGER NOT NULL,
   oldest   INTEGER NOT NULL DEFAULT 0, -- its first and
-  newest   INTEGER NOT NULL DEFAULT 0  -- last row of claims: a list reads between
+  newest   INTEGER NOT NULL DEFAULT 0  -- last row of claims: a list reads between.
+                                       -- Of claims after the largest newest of all
+                                       -- sales these do not know yet
 ) STRICT;
 
 -- Every document ever published: an equal one changes nothing.
@@ -43,14 +45,17 @@ CREATE TABLE buckets (
   PRIMARY KEY (sale, number)
 ) STRICT, WITHOUT ROWID;
 
+-- Each claim changes two of these: by a number of their own they are found
+-- quickest, and the row is written over in its place.
 CREATE TABLE accounts (
+  id     INTEGER PRIMARY KEY,
   sale   INTEGER NOT NULL,
   sku    INTEGER NOT NULL,
   name   INTEGER NOT NULL,
   bucket INTEGER NOT NULL,
   units  INTEGER NOT NULL CHECK (units >= 0),
-  PRIMARY KEY (sale, sku, name, bucket)
-) STRICT, WITHOUT ROWID;
+  UNIQUE (sale, sku, name, bucket)
+) STRICT;
 
 -- One row per decided ticket, refusals too, and the order it led to. Rows are
 -- numbered in the order decided; prev is the buyer's claim before in the sale.
