@@ -3,6 +3,7 @@ package web
 import (
 	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,12 +93,45 @@ func (d *Door) dress(w *window, sale string) *display {
 	if old != nil && old.notice == notice {
 		return old
 	}
-	fresh := d.draw(notice)
-	if old != nil && sameSale(&old.notice.Sale, &notice.Sale) {
-		fresh.page.Store(old.page.Load())
-	}
+	fresh := d.redraw(old, notice)
 	w.shown.Store(fresh)
 	return fresh
+}
+
+// redraw draws a notice in the place of an old one. While a sale sells, most
+// notices look like the one before: only what differs is written anew.
+func (d *Door) redraw(old *display, notice *gate.Notice) *display {
+	if old == nil || !sameSale(&old.notice.Sale, &notice.Sale) {
+		return d.draw(notice)
+	}
+	var fresh *display
+	if sameShow(old.notice, notice) {
+		fresh = &display{
+			notice: notice, sale: old.sale, state: old.state, no: old.no, items: old.items,
+			refusalScript: old.refusalScript, stateScript: old.stateScript,
+		}
+	} else {
+		fresh = d.draw(notice)
+	}
+	fresh.page.Store(old.page.Load())
+	return fresh
+}
+
+// sameShow reports whether two notices of one document look the same to every
+// buyer.
+func sameShow(a, b *gate.Notice) bool {
+	return a.Phase == b.Phase && sameNo(a.No, b.No) && slices.EqualFunc(a.Items, b.Items, func(a, b gate.ItemNotice) bool {
+		return a.State == b.State && sameNo(a.No, b.No)
+	})
+}
+
+// sameNo passes over AsOf: what was true then is true still.
+func sameNo(a, b *shop.Refusal) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Code == b.Code && a.Detail == b.Detail && a.RetryAfter == b.RetryAfter && a.MayReturn == b.MayReturn &&
+		a.Order == b.Order && slices.Equal(a.Orders, b.Orders)
 }
 
 // sameSale reports whether two notices are of the same document. Mostly they
