@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -99,28 +100,55 @@ func (c *Client) fly(s *shelf) {
 	}
 }
 
-// board takes the parties at the head of the line that fit into one call. None
-// left ends the flight.
+// crowd is who is in one call: nobody twice, so that the script need not look
+// for what it has just written.
+type crowd struct {
+	claims map[shop.ClaimID]bool
+	buyers map[string]bool
+}
+
+// admit lets the asks in, or none of them.
+func (c *crowd) admit(asks []stock.Ask) bool {
+	if c.claims == nil {
+		c.claims, c.buyers = make(map[shop.ClaimID]bool, batchMax), make(map[string]bool, batchMax)
+	}
+	for i := range asks {
+		if c.claims[asks[i].Claim] || c.buyers[asks[i].Buyer] {
+			return false
+		}
+	}
+	for i := range asks {
+		c.claims[asks[i].Claim], c.buyers[asks[i].Buyer] = true, true
+	}
+	return true
+}
+
+// boardMax bounds how many a flight passes over who do not fit.
+const boardMax = 4 * batchMax
+
+// board takes the parties that fit into one call, from the head of the line.
+// Who comes twice waits for the next. None left ends the flight.
 func (l *counter) board() []*party {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var batch []*party
-	room, taken := batchMax, 0
-	for _, p := range l.waiting {
-		if p.left.Load() {
-			taken++
+	var batch, stay []*party
+	who, room, looked := crowd{}, batchMax, 0
+	for room > 0 && len(stay) < boardMax && looked < len(l.waiting) {
+		p := l.waiting[looked]
+		looked++
+		switch {
+		case p.left.Load():
 			l.asks -= len(p.asks)
-			continue
+		case len(p.asks) <= room && who.admit(p.asks):
+			room -= len(p.asks)
+			l.asks -= len(p.asks)
+			batch = append(batch, p)
+		default:
+			stay = append(stay, p)
 		}
-		if len(p.asks) > room {
-			break
-		}
-		taken++
-		room -= len(p.asks)
-		l.asks -= len(p.asks)
-		batch = append(batch, p)
 	}
-	l.waiting = slices.Delete(l.waiting, 0, taken)
+	copy(l.waiting[looked-len(stay):], stay)
+	l.waiting = slices.Delete(l.waiting, 0, looked-len(stay))
 	if len(batch) == 0 {
 		l.flights--
 	}
@@ -169,41 +197,32 @@ type wish struct {
 	quantity, limit, live int64
 }
 
-// args writes the asks as reserve.lua reads them. Claims and heads are cut out
-// of one string each: an allocation per batch, not per buyer.
+// args writes the asks as reserve.lua reads them.
 func (f *flight) args() []string {
 	n := len(f.asks)
 	var wishes kinds[wish]
 	claims, heads := make([]byte, 0, n*claimSize), make([]byte, 0, n*headSize)
+	lengths, names := make([]byte, 0, n*2), make([]byte, 0, n*32)
 	for _, ask := range f.asks {
 		wishes.add(wish{sku: ask.SKU, quantity: bounded(ask.Quantity), limit: bounded(ask.Limit), live: bounded(ask.Live)})
 		ticket := ticketOf(ask, f.bucket, f.at)
 		claims = append(claims, ask.Claim[:]...)
+		lengths = binary.BigEndian.AppendUint16(lengths, uint16(len(ask.Buyer))) //nolint:gosec // bounded by sound
+		names = append(names, ask.Buyer...)
 		heads = appendHead(heads, &ticket)
 	}
-	args := make([]string, 0, 3+5*len(wishes.all)+3*n)
-	args = append(args, protocol, strconv.Itoa(len(wishes.all)), string(wishes.of))
+	args := make([]string, 0, 3+5*len(wishes.all)+4)
+	args = append(args, protocol, strconv.Itoa(len(wishes.all)), string(wishes.of),
+		string(claims), string(lengths), string(names), string(heads))
 	for _, w := range wishes.all {
 		args = append(args, w.sku, decimal(w.quantity), decimal(w.limit), decimal(w.live), string(appendWish(nil, w.sku, w.quantity)))
 	}
-	args = appendCut(args, string(claims), claimSize)
-	for _, ask := range f.asks {
-		args = append(args, ask.Buyer)
-	}
-	return appendCut(args, string(heads), headSize)
+	return args
 }
 
 // bounded keeps a number where a script's arithmetic is exact. Nobody has as
 // many units.
 func bounded(n int64) int64 { return max(-numberMax, min(numberMax, n)) }
-
-// appendCut appends pieces of equal size.
-func appendCut(args []string, text string, size int) []string {
-	for ; len(text) > 0; text = text[size:] {
-		args = append(args, text[:size])
-	}
-	return args
-}
 
 var errAnswer = errors.New("redis: an answer that no script of this version gives")
 

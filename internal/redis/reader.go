@@ -200,7 +200,7 @@ func (s *stream) accept(ctx context.Context, entries []rueidis.XRangeEntry) {
 			s.putAway(ctx, name.id)
 			continue
 		}
-		tickets, err := readTickets(entries[i].FieldValues["t"], s.shelf.bucket)
+		tickets, err := readEntry(entries[i].FieldValues, s.shelf.bucket)
 		if err == nil && len(tickets) > 1<<indexBits {
 			err = errTicket
 		}

@@ -1,28 +1,29 @@
 #!lua
--- Answers the asks of many buyers, each as if alone and in order. A new ticket
--- goes to the outbox T and, with the others of the call, into one entry of the
--- stream Q. What an ask is judged by is in stock.Counter.
+-- Answers the asks of many buyers, each as if alone and in order. No two asks
+-- of a call have the same claim or the same buyer. A new ticket goes to the
+-- outbox T and, with the others of the call, into one entry of the stream Q.
+-- What an ask is judged by is in stock.Counter.
 --
 -- KEYS  1 state S, 2 tickets T, 3 buyers U, 4 stream Q, 5 depth of Q
 -- ARGV  1 protocol, 2 kinds k of asks, 3 the kind of each of n asks (a byte, from 0)
+--       4 claims, 5 lengths of the buyers' names (2 bytes each), 6 the names,
+--       7 heads of tickets: each without gaps, for one long argument costs less than n short ones
 --       k times: sku, quantity, limit, live (-1: unknown), quantity and sku as a ticket has them
---       n claims, n buyers, n heads of tickets
 -- Answer: nil where there is no state; else epoch, seq before the first new
 --       ticket, and a letter per ask: n new, h held, l limit, z none free,
 --       o fewer free, u unknown; then, in order, the ticket of each h and the
 --       number free of each o.
 local S, T, U, Q, D = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local call, byte, sub, find, format, pack = redis.call, string.byte, string.sub, string.find, string.format, struct.pack
+local call, byte, char, sub, find = redis.call, string.byte, string.char, string.sub, string.find
+local format, pack = string.format, struct.pack
 
-local which = ARGV[3]
-local n, kinds = #which, tonumber(ARGV[2])
-local claims = 3 + 5 * kinds
-local buyers, heads = claims + n, claims + 2 * n
+local kinds, which, heads = tonumber(ARGV[2]), ARGV[3], ARGV[7]
+local n = #which
 
 local fields, skus, places = {'p', 'e', 'n'}, {}, {}
 local place, quantity, limit, live, body = {}, {}, {}, {}, {}
 for k = 1, kinds do
-	local at = 3 + 5 * (k - 1)
+	local at = 2 + 5 * k
 	local sku = ARGV[at + 1]
 	if not places[sku] then
 		skus[#skus + 1] = sku
@@ -44,35 +45,43 @@ for j = 1, #skus do
 	undecided[j], taken[j] = tonumber(state[3 + 2 * j] or 0), false
 end
 
-local held = call('HMGET', T, unpack(ARGV, claims + 1, claims + n))
-local tallies = call('HMGET', U, unpack(ARGV, buyers + 1, buyers + n))
+local claims, buyers = {}, {}
+do
+	local text, lengths, names, at = ARGV[4], ARGV[5], ARGV[6], 1
+	for i = 1, n do
+		claims[i] = sub(text, 16 * i - 15, 16 * i)
+		local high, low = byte(lengths, 2 * i - 1, 2 * i)
+		local past = at + 256 * high + low
+		buyers[i] = sub(names, at, past - 1)
+		at = past
+	end
+end
+local held = call('HMGET', T, unpack(claims))
+local tallies = call('HMGET', U, unpack(buyers))
 
-local stamp, seq = pack('>I8', epoch), first
-local codes, extra = {}, {}
-local fresh, tickets = {}, {}      -- of this call: claim to ticket; claim, ticket, claim, ...
-local units, told, changed = {}, {}, {} -- undecided and live of buyers whose tally changed
+-- Counters stand beside the tables: # searches.
+local codes, extra, extras = {}, {}, 0
+local tickets, t = {}, 0               -- claim, ticket, claim, ...
+local set, s, gone, g = {}, 0, {}, 0   -- buyer, tally, buyer, ...; buyers
+local plain = {}                       -- tallies of undecided units alone
+local seq, stamp, byte8 = first, pack('>I8', epoch) .. sub(pack('>I8', first), 1, 7), first % 256
 for i = 1, n do
-	local claim = ARGV[claims + i]
-	local ticket = held[i] or fresh[claim]
 	local k = byte(which, i) + 1
 	local j, wanted = place[k], quantity[k]
 	local have = free[j]
-	if ticket then
-		codes[i] = 'h'
-		extra[#extra + 1] = ticket
+	if held[i] then
+		codes[i], extras = 'h', extras + 1
+		extra[extras] = held[i]
 	elseif not have or wanted < 1 then
 		codes[i] = 'u'
 	else
-		local buyer = ARGV[buyers + i]
-		local u, l, known, new = units[buyer], told[buyer], true, false
-		if not u then
-			known = false
-			local tally = tallies[i]
-			local bar = tally and find(tally, '|', 1, true)
+		local tally, u, l, new = tallies[i], 0, 0, false
+		if tally then
+			local bar = find(tally, '|', 1, true)
 			if bar then
 				u, l = tonumber(sub(tally, 1, bar - 1)), tonumber(sub(tally, bar + 1))
 			else
-				u, l = tonumber(tally or 0), 0
+				u = tonumber(tally)
 			end
 		end
 		if live[k] >= 0 and live[k] ~= l then
@@ -83,62 +92,60 @@ for i = 1, n do
 		elseif have == 0 then
 			codes[i] = 'z'
 		elseif wanted > have then
-			codes[i] = 'o'
-			extra[#extra + 1] = have
+			codes[i], extras = 'o', extras + 1
+			extra[extras] = have
 		else
-			free[j], undecided[j], taken[j] = have - wanted, undecided[j] + wanted, true
-			u, new, seq = u + wanted, true, seq + 1
-			ticket = ARGV[heads + i] .. body[k] .. stamp .. pack('>I8', seq) .. buyer
-			fresh[claim] = ticket
-			tickets[#tickets + 1] = claim
-			tickets[#tickets + 1] = ticket
 			codes[i] = 'n'
+			free[j], undecided[j], taken[j] = have - wanted, undecided[j] + wanted, true
+			u, new, seq, byte8 = u + wanted, true, seq + 1, byte8 + 1
+			if byte8 == 256 then
+				stamp, byte8 = pack('>I8', epoch) .. sub(pack('>I8', seq), 1, 7), 0
+			end
+			tickets[t + 1] = claims[i]
+			tickets[t + 2] = sub(heads, 26 * i - 25, 26 * i) .. body[k] .. stamp .. char(byte8) .. buyers[i]
+			t = t + 2
 		end
 		if new then
-			if not known then changed[#changed + 1] = buyer end
-			units[buyer], told[buyer] = u, l
-		end
-	end
-end
-
-if #changed > 0 then
-	local set, gone, plain = {}, {}, {}
-	for i = 1, #changed do
-		local buyer = changed[i]
-		local u, l = units[buyer], told[buyer]
-		if l > 0 then
-			set[#set + 1] = buyer
-			set[#set + 1] = format('%d|%d', u, l)
-		elseif u > 0 then
-			local text = plain[u]
-			if not text then
-				text = format('%d', u)
-				plain[u] = text
+			if l == 0 and u == 0 then
+				g = g + 1
+				gone[g] = buyers[i]
+			else
+				local text = plain[u]
+				if l > 0 then
+					text = format('%d|%d', u, l)
+				elseif not text then
+					text = format('%d', u)
+					plain[u] = text
+				end
+				set[s + 1], set[s + 2] = buyers[i], text
+				s = s + 2
 			end
-			set[#set + 1] = buyer
-			set[#set + 1] = text
-		else
-			gone[#gone + 1] = buyer
 		end
 	end
-	if #set > 0 then call('HSET', U, unpack(set)) end
-	if #gone > 0 then call('HDEL', U, unpack(gone)) end
 end
 
-if seq > first then
-	local set = {'n', seq}
+local answers = table.concat(codes)
+if s > 0 then call('HSET', U, unpack(set)) end
+if g > 0 then call('HDEL', U, unpack(gone)) end
+if t > 0 then
+	local numbers = {'n', seq}
 	for j = 1, #skus do
 		if taken[j] then
-			set[#set + 1] = 'f:' .. skus[j]
-			set[#set + 1] = free[j]
-			set[#set + 1] = 'u:' .. skus[j]
-			set[#set + 1] = undecided[j]
+			numbers[#numbers + 1] = 'f:' .. skus[j]
+			numbers[#numbers + 1] = free[j]
+			numbers[#numbers + 1] = 'u:' .. skus[j]
+			numbers[#numbers + 1] = undecided[j]
 		end
 	end
-	call('HSET', S, unpack(set))
+	call('HSET', S, unpack(numbers))
 	call('HSET', T, unpack(tickets))
-	call('XADD', Q, '*', 't', table.concat(tickets))
+	if 2 * (seq - first) >= n then -- the arguments are there already; to join the tickets costs as much as two reads of T
+		call('XADD', Q, '*', 's', pack('>I8I8', epoch, first), 'a', answers, 'k', which, 'b', table.concat(body),
+			'c', ARGV[4], 'l', ARGV[5], 'n', ARGV[6], 'h', heads)
+	else
+		call('XADD', Q, '*', 't', table.concat(tickets))
+	end
 	call('INCRBY', D, seq - first)
 end
 
-return {epoch, first, table.concat(codes), unpack(extra)}
+return {epoch, first, answers, unpack(extra)}

@@ -42,7 +42,7 @@ func (s *Stock) Reserve(ctx context.Context, bucket shop.Bucket, asks []stock.As
 	}
 	shelf, answers := s.client.shelf(bucket), into
 	for len(asks) > 0 {
-		part := asks[:min(len(asks), batchMax)]
+		part := apart(asks)
 		asks = asks[len(part):]
 		got, err := s.client.stand(ctx, shelf, part)
 		if err != nil {
@@ -51,6 +51,21 @@ func (s *Stock) Reserve(ctx context.Context, bucket shop.Bucket, asks []stock.As
 		answers = append(answers, got...)
 	}
 	return answers, nil
+}
+
+// apart returns the leading asks that may go in one call: no claim and no
+// buyer twice.
+func apart(asks []stock.Ask) []stock.Ask {
+	if len(asks) == 1 {
+		return asks
+	}
+	who := crowd{}
+	for n := range asks {
+		if n == batchMax || !who.admit(asks[n:n+1]) {
+			return asks[:n]
+		}
+	}
+	return asks
 }
 
 // Settle implements stock.Counter.

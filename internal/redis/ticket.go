@@ -82,7 +82,67 @@ func readTicket(text string, claim shop.ClaimID, bucket shop.Bucket) (shop.Ticke
 	return t, nil
 }
 
-// readTickets reads an entry of the stream.
+// readEntry reads an entry of the stream: tickets one behind the other, or a
+// call of the reserve script as it was asked and answered.
+func readEntry(fields map[string]string, bucket shop.Bucket) ([]shop.Ticket, error) {
+	if text, ok := fields["t"]; ok {
+		return readTickets(text, bucket)
+	}
+	return readCall(fields, bucket)
+}
+
+// readCall makes the tickets of those who were answered with a new one.
+func readCall(fields map[string]string, bucket shop.Bucket) ([]shop.Ticket, error) {
+	answers, kinds, names, heads := fields["a"], fields["k"], fields["n"], fields["h"]
+	n := len(answers)
+	bodies, err := cutBodies(fields["b"])
+	if err != nil || len(fields["s"]) != stampSize || len(kinds) != n || len(fields["c"]) != n*claimSize ||
+		len(fields["l"]) != n*2 || len(heads) != n*headSize {
+		return nil, errTicket
+	}
+	epoch, seq := number(fields["s"]), number(fields["s"][8:])
+	tickets := make([]shop.Ticket, 0, n)
+	var text []byte
+	for i := range n {
+		size := int(fields["l"][2*i])<<8 | int(fields["l"][2*i+1])
+		if len(names) < size || int(kinds[i]) >= len(bodies) {
+			return nil, errTicket
+		}
+		name := names[:size]
+		names = names[size:]
+		if answers[i] != 'n' {
+			continue
+		}
+		seq++
+		text = append(append(text[:0], heads[i*headSize:(i+1)*headSize]...), bodies[kinds[i]]...)
+		text = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(text, epoch), seq)
+		claim := shop.ClaimID([]byte(fields["c"][i*claimSize : (i+1)*claimSize]))
+		ticket, err := readTicket(string(append(text, name...)), claim, bucket)
+		if err != nil {
+			return nil, err
+		}
+		tickets = append(tickets, ticket)
+	}
+	if len(tickets) == 0 {
+		return nil, errTicket
+	}
+	return tickets, nil
+}
+
+// cutBodies takes apart what appendWish wrote again and again.
+func cutBodies(text string) ([]string, error) {
+	var bodies []string
+	for len(text) > 0 {
+		if len(text) < 9 || len(text) < 9+int(text[8]) {
+			return nil, errTicket
+		}
+		size := 9 + int(text[8])
+		bodies, text = append(bodies, text[:size]), text[size:]
+	}
+	return bodies, nil
+}
+
+// readTickets reads tickets with their claims.
 func readTickets(text string, bucket shop.Bucket) ([]shop.Ticket, error) {
 	tickets := make([]shop.Ticket, 0, len(text)/ticketSize+1)
 	for len(text) > 0 {
