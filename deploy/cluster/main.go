@@ -48,7 +48,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	token := rand.Text()
-	fmt.Fprintln(out, "Starting PostgreSQL, Redis Cluster, RabbitMQ, three nodes and nginx: some fifteen seconds …")
+	_, _ = fmt.Fprintln(out, "Starting PostgreSQL, Redis Cluster, RabbitMQ, three nodes and nginx: some fifteen seconds …")
 	fleet, err := servers.StartFleet(ctx, servers.FleetOptions{
 		Dir: dir, Binary: binary, Nodes: nodes, Masters: masters, Broker: true,
 		Env: []string{
@@ -63,7 +63,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return errors.Join(err, fleet.Stop())
 	}
 	<-ctx.Done()
-	fmt.Fprintln(out, "\nStopping …")
+	_, _ = fmt.Fprintln(out, "\nStopping …")
 	return fleet.Stop()
 }
 

@@ -50,6 +50,16 @@ func isSecret(name string) bool {
 	return false
 }
 
+// unshared returns a fault where the nodes of a shop must have the same secret
+// and this one would make its own.
+func (c *Config) unshared(spec secretSpec, source string) shop.Faults {
+	if !c.Distributed() || !spec.shared() || (source != "" && source != "file "+filepath.Join(c.Data, spec.name)) {
+		return nil
+	}
+	return shop.Faults{{Field: EnvOf(spec.name), Wrong: fmt.Sprintf(
+		"is not set; with --redis-url all nodes need the same one: set it, or %s_FILE", EnvOf(spec.name))}}
+}
+
 // shared reports whether the nodes of a shop must have the same one. The
 // sandbox's key is its node's own.
 func (s secretSpec) shared() bool { return s.name != "payments-key" }
@@ -90,9 +100,8 @@ func (c *Config) readSecrets(getenv func(string) string) shop.Faults {
 		}
 		*spec.field(c) = secret
 		c.secrets = append(c.secrets, found{spec, source})
-		if err == nil && c.Distributed() && spec.shared() && (source == "" || source == "file "+filepath.Join(c.Data, spec.name)) {
-			faults = append(faults, shop.Fault{Field: EnvOf(spec.name), Wrong: fmt.Sprintf(
-				"is not set; with --redis-url all nodes need the same one: set it, or %s_FILE", EnvOf(spec.name))})
+		if err == nil {
+			faults = append(faults, c.unshared(spec, source)...)
 		}
 		if path, ok := strings.CutPrefix(source, "file "); ok && spec.name == "admin-token" {
 			c.AdminTokenFile = path

@@ -184,23 +184,10 @@ func (g *Gossip) hear(message []byte) {
 	}
 	var decisions []ledger.Decision
 	for len(r.rest) > 0 && !r.bad {
-		switch r.byte() {
-		case itemDecision:
+		if item := r.byte(); item == itemDecision {
 			decisions = append(decisions, r.decision())
-		case itemMoved:
-			if sale := r.text(); !r.bad {
-				g.Moved(sale)
-			}
-		case itemChanged:
-			if sale := r.text(); !r.bad {
-				g.Changed(sale)
-			}
-		case itemWant:
-			if want := r.want(); !r.bad {
-				g.Wanted(want)
-			}
-		default:
-			r.bad = true
+		} else {
+			g.take(item, &r)
 		}
 	}
 	if r.bad && len(decisions) > 0 {
@@ -208,5 +195,25 @@ func (g *Gossip) hear(message []byte) {
 	}
 	if len(decisions) > 0 {
 		g.Decided(decisions)
+	}
+}
+
+// take takes in an item that is no decision.
+func (g *Gossip) take(item byte, r *reader) {
+	switch item {
+	case itemMoved, itemChanged:
+		sale, hear := r.text(), g.Moved
+		if item == itemChanged {
+			hear = g.Changed
+		}
+		if !r.bad {
+			hear(sale)
+		}
+	case itemWant:
+		if want := r.want(); !r.bad {
+			g.Wanted(want)
+		}
+	default:
+		r.bad = true
 	}
 }

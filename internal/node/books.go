@@ -11,6 +11,7 @@ import (
 // ReadBooks are a ledger's books that nobody here can write to.
 type ReadBooks interface {
 	ledger.Books
+	// Close ends the reading.
 	Close() error
 }
 

@@ -229,7 +229,7 @@ func (n *Node) Close() error {
 	if n.sandbox != nil {
 		faults = append(faults, n.sandbox.Close())
 	}
-	return errors.Join(append(faults, n.machines.close())...)
+	return errors.Join(append(faults, n.close())...)
 }
 
 func ignoreClosed(err error) error {

@@ -164,7 +164,9 @@ func (p *Process) Stop(signal syscall.Signal) error {
 
 // Kill ends the process and its children as a power cut would, and waits.
 func (p *Process) Kill() error {
-	return errors.Join(p.signalGroup(syscall.SIGKILL), p.wait())
+	err := p.signalGroup(syscall.SIGKILL)
+	<-p.exited
+	return err
 }
 
 // Freeze stops the process and its children without ending them; Thaw lets
@@ -178,11 +180,6 @@ func (p *Process) signalGroup(signal syscall.Signal) error {
 	if err := syscall.Kill(-p.PID(), signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
-	return nil
-}
-
-func (p *Process) wait() error {
-	<-p.exited
 	return nil
 }
 

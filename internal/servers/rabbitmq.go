@@ -147,7 +147,7 @@ func (r *RabbitMQ) Process() *Process { return r.process }
 
 // Ctl runs rabbitmqctl and returns what it printed.
 func (r *RabbitMQ) Ctl(ctx context.Context, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, rabbitPrograms+"rabbitmqctl", args...) //nolint:gosec // the caller's own broker
+	command := exec.CommandContext(ctx, rabbitPrograms+"rabbitmqctl", args...)
 	command.Env, command.Dir = r.environment(), r.dir
 	out, err := command.CombinedOutput()
 	if err != nil {
