@@ -36,11 +36,11 @@ func TestChaos(t *testing.T) {
 	r.op.publish(t, r.scarce)
 	within(t, readyMax, func() error { return f.healthy(t.Context()) })
 
-	c := &chaos{fleet: f, rng: rand.New(rand.NewPCG(r.seed, 1)), sales: []string{r.deep.ID, r.scarce.ID}}
+	c := &chaos{fleet: f, rush: r, rng: rand.New(rand.NewPCG(r.seed, 1))}
 	pressing, stop := context.WithCancel(t.Context())
 	pressed := make(chan struct{})
 	go func() { r.press(pressing); close(pressed) }()
-	c.hurt(t, number(t, "DOORBUSTER_FAULTS", 100))
+	c.hurt(t, number(t, "DOORBUSTER_FAULTS", 100), time.Duration(number(t, "DOORBUSTER_MINUTES", 1))*time.Minute)
 	stop()
 	<-pressed
 
@@ -58,9 +58,10 @@ func TestChaos(t *testing.T) {
 // chaos is a run of faults against a fleet.
 type chaos struct {
 	*fleet
+	rush    *rush
 	rng     *rand.Rand
-	sales   []string
-	brokers int
+	brokers int // restarts of RabbitMQ
+	probes  int
 	counts  map[string]int
 	slow    map[string]int // how often a fault had not healed in time
 	worst   time.Duration
@@ -68,11 +69,11 @@ type chaos struct {
 	took    time.Duration
 }
 
-// hurt brings about so many faults.
-func (c *chaos) hurt(t *testing.T, faults int) {
+// hurt brings about so many faults, and goes on for so long.
+func (c *chaos) hurt(t *testing.T, faults int, least time.Duration) {
 	c.counts, c.slow, c.began = map[string]int{}, map[string]int{}, time.Now()
 	all := c.faults()
-	for n := 0; n < faults && !t.Failed(); n++ {
+	for n := 0; (n < faults || time.Since(c.began) < least) && !t.Failed(); n++ {
 		fault := all[c.rng.IntN(len(all))]
 		if fault.broker && c.brokers >= max(brokersMax, faults/10) {
 			n--
@@ -108,13 +109,32 @@ func (c *chaos) heal(ctx context.Context, t *testing.T, name string) {
 				t.Fatal(err)
 			}
 		}
-		if c.healthy(ctx) == nil {
+		if c.healthy(ctx) == nil && c.sells(ctx, t) {
 			c.worst = max(c.worst, time.Since(began))
 			return
 		}
 		rest(ctx, 50*time.Millisecond)
 	}
 	c.slow[name]++
+}
+
+// sells reports whether new buyers, wherever their buckets are, get units.
+func (c *chaos) sells(ctx context.Context, t *testing.T) bool {
+	const buyers = 6 // of three buckets
+	won := make(chan bool, buyers)
+	for range buyers {
+		c.probes++
+		who := c.rush.shopper(t, fmt.Sprintf("probe-%05d", c.probes))
+		go func() {
+			a := who.buy(ctx, wish{c.rush.deep.ID, "probe", c.rush.deep.Items[0].SKU, 1})
+			won <- a.kind() == decided
+		}()
+	}
+	all := true
+	for range buyers {
+		all = <-won && all
+	}
+	return all
 }
 
 // died reports whether a process was ended by a signal, as all that the test
@@ -148,6 +168,17 @@ func (c *chaos) verify(t *testing.T, r *rush) {
 // figures prints what the run has put the fleet through.
 func (c *chaos) figures(t *testing.T) {
 	t.Helper()
+	bumps := 0.0
+	for _, n := range c.Nodes {
+		_, text := fetch(t.Context(), "http://"+n.Operators+"/metrics")
+		for line := range strings.Lines(text) {
+			var count float64
+			if _, err := fmt.Sscanf(line, "doorbuster_supply_bumps_total %g", &count); err == nil {
+				bumps += count
+			}
+		}
+	}
+	t.Logf("%g epochs of the stock were begun anew by the nodes that live", bumps)
 	total := 0
 	for _, name := range sorted(c.counts) {
 		total += c.counts[name]

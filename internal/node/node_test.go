@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,7 +30,13 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(fasthttpCleaner), goleak.IgnoreAnyFunction(fasthttpDate))
+	code := m.Run()
+	err := errors.Join(stopShared(), goleak.Find(goleak.IgnoreAnyFunction(fasthttpCleaner), goleak.IgnoreAnyFunction(fasthttpDate)))
+	if err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // house is a node that runs, as somebody outside sees it.
@@ -56,6 +65,12 @@ func start(t *testing.T, folder string, sales ...shop.Sale) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, n)
+}
+
+// run lets a node run until the test ends or stop is called.
+func run(t *testing.T, n *Node) *house {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
