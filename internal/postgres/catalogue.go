@@ -91,6 +91,8 @@ func (c *catalogue) name(id int32) (string, error) {
 
 // refresh asks for every sale, and for the documents that are new here.
 func (c *catalogue) refresh(ctx context.Context) ([]listing, error) {
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
 	rows, err := c.pool.Query(ctx, listSales)
 	if err != nil {
 		return nil, fmt.Errorf("list sales: %w", err)

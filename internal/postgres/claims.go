@@ -166,7 +166,7 @@ func (l *Ledger) read(ctx context.Context, pool *pgxpool.Pool, do func(ctx conte
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), callMax) // a caller who leaves must not cost a connection
 	defer cancel()
 	once := func() error {
-		conn, err := l.acquire(ctx, pool)
+		conn, err := acquire(ctx, own, pool)
 		if err != nil {
 			return err
 		}

@@ -67,22 +67,21 @@ func (l *Ledger) Ping(ctx context.Context) error {
 func (l *Ledger) Run(ctx context.Context) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
-	said := ""
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		text := ""
-		if err := l.Ping(ctx); err != nil && ctx.Err() == nil {
-			text = err.Error()
+		err := l.Ping(ctx)
+		if ctx.Err() != nil || (err != nil) == failing {
+			continue
 		}
-		if text != said && text != "" {
-			l.options.Log.Error("the database does not answer", "error", text)
-		} else if text != said {
+		if failing = err != nil; failing {
+			l.options.Log.Error("the database does not answer", "error", err)
+		} else {
 			l.options.Log.Info("the database answers again")
 		}
-		said = text
 	}
 }

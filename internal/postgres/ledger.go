@@ -78,6 +78,8 @@ func (l *Ledger) open(ctx context.Context) error {
 	for _, warning := range l.warnings {
 		l.options.Log.Warn(warning)
 	}
+	ctx, cancel := context.WithTimeout(ctx, openMax)
+	defer cancel()
 	if l.pools, err = openPools(ctx, l.options.URL, setUp.app, setUp.operator); err != nil {
 		return err
 	}
@@ -92,6 +94,10 @@ func (l *Ledger) open(ctx context.Context) error {
 	_, err = l.names.refresh(ctx)
 	return err
 }
+
+// openMax bounds the first questions to a database that was reached a moment
+// ago.
+const openMax = 30 * time.Second
 
 const (
 	getMeta = "SELECT id::text, root FROM meta"

@@ -52,21 +52,17 @@ func (o *Office) Held() bool {
 // Run tries for the office and holds it, until ctx ends.
 func (o *Office) Run(ctx context.Context) error {
 	failing := false
-	for {
-		began := o.ledger.options.Ticks()
+	for ctx.Err() == nil {
 		err := o.serve(ctx)
 		o.sign.Store(0)
-		if ctx.Err() != nil {
-			return nil
+		failed := ctx.Err() == nil && !errors.Is(err, errOccupied)
+		if failed && !failing {
+			o.ledger.options.Log.Warn("the office is lost, or cannot be tried for", "office", o.name, "error", err)
 		}
-		if worked := o.ledger.options.Ticks()-began > callMax; worked || !failing { // once an outage
-			failing = true
-			o.ledger.options.Log.Warn("the office is out of reach until the database answers", "office", o.name, "error", err)
-		}
-		if !rested(ctx, officeEvery) {
-			return nil
-		}
+		failing = failed
+		rested(ctx, officeEvery)
 	}
+	return nil
 }
 
 // errOccupied says that another node holds the office.

@@ -43,7 +43,6 @@ const makeAgainMax = 20
 type roles struct {
 	conn  *pgx.Conn
 	there bool  // all three
-	own   bool  // the migrating user may make objects that doorbuster_migrate owns
 	fault error // why something could not be made
 }
 
@@ -55,33 +54,53 @@ func (r *roles) make(ctx context.Context, options Options) error {
 		return fmt.Errorf("database URL: %w", err)
 	}
 	for _, role := range []string{roleApp, roleOperator, roleMigrate} {
-		r.try(ctx, fmt.Sprintf(`DO $$ BEGIN
+		_ = r.try(ctx, fmt.Sprintf(`DO $$ BEGIN
 			IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '%[1]s') THEN CREATE ROLE %[1]s NOLOGIN; END IF;
 		END $$`, role))
 	}
 	for _, grant := range []struct{ role, user string }{
 		{roleApp, config.User}, {roleOperator, config.User}, {roleMigrate, r.conn.Config().User},
 	} {
-		r.try(ctx, fmt.Sprintf(`DO $$ BEGIN
-			IF NOT pg_has_role('%[2]s', '%[1]s', 'MEMBER') THEN GRANT %[1]s TO %[3]s; END IF;
+		_ = r.try(ctx, fmt.Sprintf(`DO $$ BEGIN
+			IF NOT pg_has_role('%[2]s', '%[1]s', 'USAGE') THEN GRANT %[1]s TO %[3]s; END IF;
 		END $$`, grant.role, literal(grant.user), quote(grant.user)))
 	}
-	r.try(ctx, fmt.Sprintf(`DO $$ BEGIN
+	_ = r.try(ctx, fmt.Sprintf(`DO $$ BEGIN
 		IF NOT has_database_privilege('%[1]s', current_database(), 'CREATE') THEN
 			EXECUTE format('GRANT CREATE ON DATABASE %%I TO %[1]s', current_database());
 		END IF;
 	END $$`, roleMigrate))
-	err = r.conn.QueryRow(ctx, `SELECT count(*) = 3, coalesce(bool_and(
-			rolname <> $1 OR (pg_has_role(oid, 'MEMBER') AND has_database_privilege(oid, current_database(), 'CREATE'))), false)
-		FROM pg_roles WHERE rolname IN ($1, $2, $3)`, roleMigrate, roleApp, roleOperator).Scan(&r.there, &r.own)
+	err = r.conn.QueryRow(ctx, "SELECT count(*) = 3 FROM pg_roles WHERE rolname IN ($1, $2, $3)", roleApp, roleOperator, roleMigrate).Scan(&r.there)
 	if err != nil {
 		return fmt.Errorf("look at the database's roles: %w", err)
 	}
 	return nil
 }
 
+// createSchema makes the schema, for doorbuster_migrate where that can be.
+func (r *roles) createSchema(ctx context.Context) error {
+	const create = "CREATE SCHEMA IF NOT EXISTS " + schemaName
+	if r.there && r.try(ctx, "SET ROLE "+roleMigrate+"; "+create+"; RESET ROLE") == nil {
+		return nil
+	}
+	if _, err := r.conn.Exec(ctx, create); err != nil {
+		return fmt.Errorf("create schema %s: %w", schemaName, err)
+	}
+	return nil
+}
+
+// ownsSchema reports whether the schema belongs to doorbuster_migrate: who
+// changes it later works as its owner.
+func (r *roles) ownsSchema(ctx context.Context) (owned bool, err error) {
+	err = r.conn.QueryRow(ctx, "SELECT pg_get_userbyid(nspowner) = $1 FROM pg_namespace WHERE nspname = $2", roleMigrate, schemaName).Scan(&owned)
+	if err != nil {
+		return false, fmt.Errorf("read the schema's owner: %w", err)
+	}
+	return owned, nil
+}
+
 // try runs a statement that may be denied: its fault is kept for the warning.
-func (r *roles) try(ctx context.Context, statement string) {
+func (r *roles) try(ctx context.Context, statement string) error {
 	var err error
 	for range makeAgainMax {
 		_, err = r.conn.Exec(ctx, statement)
@@ -91,15 +110,10 @@ func (r *roles) try(ctx context.Context, statement string) {
 		}
 		break
 	}
-	r.fault = errors.Join(r.fault, err)
-}
-
-// owner is the role that new objects belong to; empty: the migrating user.
-func (r *roles) owner() string {
-	if r.there && r.own {
-		return roleMigrate
+	if err != nil {
+		r.fault = errors.Join(r.fault, err)
 	}
-	return ""
+	return err
 }
 
 // grant gives the roles what they may do, unless that was done for this schema
@@ -112,14 +126,23 @@ func (r *roles) grant(ctx context.Context, schema int64) error {
 	if err := r.conn.QueryRow(ctx, "SELECT granted FROM meta").Scan(&granted); err != nil {
 		return fmt.Errorf("read what the roles may do: %w", err)
 	}
-	if granted < schema {
-		r.try(ctx, fmt.Sprintf("%s; UPDATE meta SET granted = %d", grants, schema))
+	if granted >= schema {
+		return nil
 	}
+	owned, err := r.ownsSchema(ctx)
+	if err != nil {
+		return err
+	}
+	statement := fmt.Sprintf("%s; UPDATE meta SET granted = %d", grants, schema)
+	if owned {
+		statement = "SET ROLE " + roleMigrate + "; " + statement + "; RESET ROLE"
+	}
+	_ = r.try(ctx, statement)
 	return nil
 }
 
 // probe finds out whether the user of the URL can work as the roles.
-func (r *roles) probe(ctx context.Context, url string) (_ prepared, err error) {
+func (r *roles) probe(ctx context.Context, url string) (prepared, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return prepared{}, fmt.Errorf("database URL: %w", err)
@@ -129,32 +152,32 @@ func (r *roles) probe(ctx context.Context, url string) (_ prepared, err error) {
 	if err != nil {
 		return prepared{}, fmt.Errorf("connect to the database: %w", err)
 	}
-	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-	fault := r.fault
+	defer goodbye(ctx, conn)
 	for _, role := range []string{roleApp, roleOperator} {
 		if _, err := conn.Exec(ctx, "SET ROLE "+role); err != nil {
 			if _, ok := errors.AsType[*pgconn.PgError](err); !ok {
 				return prepared{}, fmt.Errorf("try role %s: %w", role, err)
 			}
-			return alone(fault, err), nil
+			return r.alone(err), nil
 		}
 		var may bool
 		if err := conn.QueryRow(ctx, `SELECT has_schema_privilege($1, 'USAGE')
 			AND has_table_privilege(to_regclass($1 || '.lines'), 'INSERT')`, schemaName).Scan(&may); err != nil {
-			return alone(fault, err), nil
+			return r.alone(err), nil
 		}
 		if !may {
-			return alone(fault, fmt.Errorf("%s may not write lines", role)), nil
+			return r.alone(fmt.Errorf("%s may not write lines", role)), nil
 		}
 	}
 	return prepared{app: roleApp, operator: roleOperator}, nil
 }
 
-// alone is how a node works without the roles.
-func alone(faults ...error) prepared {
+// alone is how a node works without the roles, which err denied.
+func (r *roles) alone(err error) prepared {
+	reason := strings.ReplaceAll(errors.Join(r.fault, err).Error(), "\n", "; ")
 	return prepared{warnings: []string{fmt.Sprintf(
-		"the database's user does all the work itself, for lack of the roles %s and %s: a fault of the program could change what is written (%v)",
-		roleApp, roleOperator, errors.Join(faults...))}}
+		"the database's user does all the work itself, for lack of the roles %s and %s: a fault of the program could change what is written (%s)",
+		roleApp, roleOperator, reason)}}
 }
 
 // literal makes the inside of a quoted text of any text.

@@ -16,8 +16,6 @@ const moveSales = "UPDATE sales s SET phase = n.phase FROM unnest($1::integer[],
 // Sales implements ledger.Sales: one query, but for documents that are new to
 // this node.
 func (l *Ledger) Sales(ctx context.Context) ([]ledger.Listing, error) {
-	ctx, cancel := context.WithTimeout(ctx, callMax)
-	defer cancel()
 	all, err := l.names.refresh(ctx)
 	if err != nil {
 		return nil, explain(err)

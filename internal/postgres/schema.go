@@ -36,7 +36,7 @@ type prepared struct {
 
 // prepare brings the schema and the roles to where this program needs them.
 // Nodes that start at once wait for one another.
-func prepare(ctx context.Context, options Options) (_ prepared, err error) {
+func prepare(ctx context.Context, options Options) (prepared, error) {
 	ctx, cancel := context.WithTimeout(ctx, prepareMax)
 	defer cancel()
 	config, err := pgx.ParseConfig(options.MigrateURL)
@@ -51,7 +51,7 @@ func prepare(ctx context.Context, options Options) (_ prepared, err error) {
 	if err != nil {
 		return prepared{}, fmt.Errorf("connect to the database: %w", err)
 	}
-	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	defer goodbye(ctx, conn)
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(prepareLock)); err != nil {
 		return prepared{}, fmt.Errorf("wait for other nodes that prepare the database: %w", err)
 	}
@@ -82,15 +82,16 @@ func migrate(ctx context.Context, r *roles, files fs.FS, want int64) error {
 	if have > want {
 		return bearsUs(ctx, r.conn, have, want)
 	}
-	create, config := "CREATE SCHEMA IF NOT EXISTS "+schemaName, r.conn.Config()
-	if owner := r.owner(); owner != "" {
-		create += " AUTHORIZATION " + owner
-		config.RuntimeParams["role"] = owner
-	}
 	if have == 0 {
-		if _, err := r.conn.Exec(ctx, create); err != nil {
-			return fmt.Errorf("create schema %s: %w", schemaName, err)
+		if err := r.createSchema(ctx); err != nil {
+			return err
 		}
+	}
+	config := r.conn.Config()
+	if owned, err := r.ownsSchema(ctx); err != nil {
+		return err
+	} else if owned {
+		config.RuntimeParams["role"] = roleMigrate
 	}
 	return runGoose(ctx, config, files)
 }
@@ -152,6 +153,13 @@ func bearsUs(ctx context.Context, conn *pgx.Conn, have, want int64) error {
 		return fmt.Errorf("the ledger was written by a newer doorbuster (schema %d, this one knows %d) that no longer works beside this one: use the newer version", have, want)
 	}
 	return nil
+}
+
+// goodbye ends a connection; a server that does not listen is not waited for.
+func goodbye(ctx context.Context, conn *pgx.Conn) {
+	amends, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(amends)
 }
 
 // quote makes an identifier of any text.

@@ -58,7 +58,7 @@ func (l *Ledger) transact(ctx context.Context, pool *pgxpool.Pool, do func(ctx c
 	defer cancel()
 	blocks := 1
 	for attempt := 1; ; attempt++ {
-		conn, err := l.acquire(ctx, pool)
+		conn, err := acquire(ctx, own, pool)
 		if err != nil {
 			return err
 		}
@@ -82,13 +82,15 @@ func (l *Ledger) transact(ctx context.Context, pool *pgxpool.Pool, do func(ctx c
 	}
 }
 
-// acquire waits for a connection no longer than a call may take.
-func (l *Ledger) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, callMax)
-	defer cancel()
-	conn, err := pool.Acquire(ctx)
+// acquire waits for a connection until the caller leaves or its call's time is
+// over.
+func acquire(caller, call context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	both, cancel := context.WithCancelCause(call)
+	defer cancel(nil)
+	defer context.AfterFunc(caller, func() { cancel(caller.Err()) })()
+	conn, err := pool.Acquire(both)
 	if err != nil {
-		return nil, fmt.Errorf("reach the database: %w", err)
+		return nil, fmt.Errorf("reach the database: %w", errors.Join(context.Cause(both), err))
 	}
 	return conn, nil
 }
