@@ -31,11 +31,14 @@ const (
 	// restFactor keeps looking under a twentieth of a core: after a look that
 	// took t, touched sales wait 19 t.
 	restFactor = 19
-	// restMin is the least time between two looks at touched sales, restMax the
-	// longest for each sale looked at: one look that took long waited for the
-	// disk, and a buyer may wait for the next one.
-	restMin = 20 * time.Millisecond
-	restMax = 400 * time.Millisecond
+	// restMin is the least time between two looks at touched sales, and restEach
+	// more for each sale looked at: a thousand that all sell are looked at twice
+	// a second, or the looking would cost a twentieth of what they sell. restMax
+	// is the longest for each: one look that took long waited for the disk, and a
+	// buyer may wait for the next one.
+	restMin  = 20 * time.Millisecond
+	restEach = 500 * time.Microsecond
+	restMax  = 400 * time.Millisecond
 )
 
 // Herald looks at every sale of the node. Its fields are set once.
@@ -156,12 +159,19 @@ func (h *Herald) Run(ctx context.Context) error {
 		began := h.Clock.Now()
 		next := h.Round(ctx, full)
 		now := h.Clock.Now()
-		rest.Reset(max(restMin, min(restFactor*now.Sub(began), restMax*time.Duration(h.looks))))
+		rest.Reset(restAfter(now.Sub(began), h.looks))
 		if at := now.Add(next); full || at.Before(deadline) { // a sale just published may open before the next full round
 			deadline = at
 		}
 		due.Reset(max(0, deadline.Sub(now)))
 	}
+}
+
+// restAfter returns how long touched sales wait after a round that took so long
+// and looked at so many.
+func restAfter(took time.Duration, looks int) time.Duration {
+	least := restMin + restEach*time.Duration(looks)
+	return max(least, min(restFactor*took, restMax*time.Duration(looks)))
 }
 
 // Round looks once, at every sale or at the touched ones, and returns when to
