@@ -8,8 +8,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Line tells all nodes of a ledger at once. A message may be lost: whoever
-// hears of a gap reads the truth again.
+// Line tells all nodes of a ledger at once. A message may be lost, and in a
+// cluster two may change places: whoever hears of a gap reads the truth again.
 type Line struct{ client *Client }
 
 // Line returns the ledger's line between nodes.

@@ -44,6 +44,7 @@ func (r *Redis) Start(ctx context.Context) error {
 	args := append([]string{
 		"--port", port, "--bind", host, "--dir", r.Dir, "--daemonize", "no", "--save", "",
 		"--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
+		"--repl-diskless-sync-delay", "0", // no waiting for a second replica
 	}, r.args...)
 	r.process, err = Start(Command{Name: "redis-server", Args: args, Log: filepath.Join(r.Dir, "redis.log")})
 	if err != nil {
@@ -143,7 +144,7 @@ func (r *Redis) StartReplica(ctx context.Context, dir string, args ...string) (*
 	if err != nil {
 		return nil, err
 	}
-	replica, err := StartRedis(ctx, dir, append([]string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}, args...)...)
+	replica, err := StartRedis(ctx, dir, append([]string{"--replicaof", host + " " + port}, args...)...)
 	if err != nil {
 		return replica, err
 	}

@@ -51,8 +51,7 @@ func startCluster(ctx context.Context, dir string, masters, replicas int, more a
 		// Without full coverage, the death of one master stops its own slots
 		// alone.
 		node, err := startRedisAt(ctx, address, folder, append(further, "--cluster-enabled", "yes", "--cluster-node-timeout", nodeTimeout,
-			"--cluster-require-full-coverage", "no", "--cluster-config-file", "nodes.conf",
-			"--repl-diskless-sync-delay", "0")...)
+			"--cluster-require-full-coverage", "no", "--cluster-config-file", "nodes.conf")...)
 		if err != nil {
 			return c, errors.Join(err, c.Kill())
 		}

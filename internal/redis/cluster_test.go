@@ -1,0 +1,139 @@
+package redis
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/doorbuster/doorbuster/internal/servers"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
+)
+
+func (c *Client) askIn(tb testing.TB, bucket shop.Bucket, n int) (stock.Answer, error) {
+	tb.Helper()
+	answers, err := c.Stock().Reserve(tb.Context(), bucket, []stock.Ask{ask(n)}, nil)
+	if err != nil {
+		return stock.Answer{}, err
+	}
+	return answers[0], nil
+}
+
+func TestThreeBucketsHaveThreeMasters(t *testing.T) {
+	cluster := oneCluster(t)
+	c := open(t, cluster.URL())
+	if c.Masters() != 3 {
+		t.Errorf("%d masters, want 3", c.Masters())
+	}
+	served := map[*servers.Redis]bool{}
+	for number := range 3 {
+		master, err := cluster.Master(t.Context(), int(slotOf(number)))
+		must(t, err)
+		served[master] = true
+	}
+	if len(served) != 3 {
+		t.Errorf("three buckets on %d masters", len(served))
+	}
+}
+
+func TestAMastersDeathTakesItsBucketsOnly(t *testing.T) {
+	cluster := oneCluster(t)
+	c := open(t, cluster.URL())
+	buckets := []shop.Bucket{{Sale: "drop"}, {Sale: "drop", Number: 1}, {Sale: "drop", Number: 2}}
+	for _, bucket := range buckets {
+		c.stock(t, bucket, 1, 1000)
+		_, err := c.askIn(t, bucket, 0)
+		must(t, err)
+	}
+	victim, err := cluster.Master(t.Context(), int(slotOf(0)))
+	must(t, err)
+	must(t, victim.Kill())
+	died := time.Now()
+	var others sync.WaitGroup
+	for _, bucket := range buckets[1:] {
+		others.Go(func() {
+			for n := 1; n < 200; n++ {
+				began := time.Now()
+				if _, err := c.askIn(t, bucket, n); err != nil {
+					t.Errorf("%s after another master's death: %v", bucket, err)
+				}
+				if took := time.Since(began); took > 500*time.Millisecond {
+					t.Errorf("%s took %s after another master's death", bucket, took)
+				}
+			}
+		})
+	}
+	others.Wait()
+	eventually(t, 20*time.Second, func() error {
+		answer, err := c.askIn(t, buckets[0], 1)
+		if err == nil && answer.Outcome == stock.Unknown {
+			t.Fatal("the replica had nothing")
+		}
+		return err
+	})
+	t.Logf("back after %s", time.Since(died).Round(time.Millisecond))
+	must(t, victim.Start(t.Context()))
+	must(t, cluster.Ready(t.Context()))
+}
+
+// TestBucketsMoveWhileTheySell moves a bucket's slot from one master to
+// another, key by key.
+func TestBucketsMoveWhileTheySell(t *testing.T) {
+	cluster := oneCluster(t)
+	c := open(t, cluster.URL())
+	bucket := shop.Bucket{Sale: "drop"}
+	c.stock(t, bucket, 1, 10_000)
+	stop, stopped := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				stopped <- n
+				return
+			default:
+			}
+			eventually(t, 5*time.Second, func() error {
+				_, err := c.askIn(t, bucket, n)
+				return err
+			})
+		}
+	}()
+	slot := int(slotOf(0))
+	from, err := cluster.Master(t.Context(), slot)
+	must(t, err)
+	to, err := cluster.Master(t.Context(), (slot+slots/2)%slots)
+	must(t, err)
+	for _, way := range [][2]*servers.Redis{{from, to}, {to, from}} {
+		must(t, move(t, way[0], way[1], slot))
+	}
+	close(stop)
+	sold := <-stopped
+	shelf := c.look(t, bucket)
+	if shelf.Tickets != sold || shelf.Free["eu-42"] != int64(10_000-sold) {
+		t.Errorf("%d tickets and %d free after %d reservations", shelf.Tickets, shelf.Free["eu-42"], sold)
+	}
+	t.Logf("%d reservations meanwhile", sold)
+}
+
+func move(t *testing.T, from, to *servers.Redis, slot int) error {
+	ctx := t.Context()
+	number := fmt.Sprint(slot)
+	fromID, err := from.Do(ctx, "CLUSTER", "MYID")
+	must(t, err)
+	toID, err := to.Do(ctx, "CLUSTER", "MYID")
+	must(t, err)
+	_, err = to.Do(ctx, "CLUSTER", "SETSLOT", number, "IMPORTING", fromID)
+	must(t, err)
+	_, err = from.Do(ctx, "CLUSTER", "SETSLOT", number, "MIGRATING", toID)
+	must(t, err)
+	if _, err := servers.Output(ctx, "redis-cli", "--cluster", "fix", from.Address, "--cluster-yes"); err != nil {
+		return err
+	}
+	for _, node := range []*servers.Redis{to, from} { // fix may finish either way
+		if _, err := node.Do(ctx, "CLUSTER", "SETSLOT", number, "NODE", toID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
