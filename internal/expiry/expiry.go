@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,23 +43,8 @@ type Expirer struct {
 	Released func(sales []string)
 	Log      *slog.Logger
 
-	once    sync.Once
-	bell    chan struct{}
 	step    atomic.Int64 // nanoseconds by which the clock was set
 	failing bool         // the last pass failed: the log has it
-}
-
-// Wake makes Run look at once.
-func (e *Expirer) Wake() {
-	select {
-	case e.ring() <- struct{}{}:
-	default:
-	}
-}
-
-func (e *Expirer) ring() chan struct{} {
-	e.once.Do(func() { e.bell = make(chan struct{}, 1) })
-	return e.bell
 }
 
 // Step returns by how much somebody set the machine's clock, zero while it is
@@ -73,7 +57,7 @@ func (e *Expirer) Step() time.Duration { return time.Duration(e.step.Load()) }
 // nothing: the ledger's own goes on, and deadlines come.
 func (e *Expirer) Paused() bool { return e.Step() > 0 }
 
-// Run releases what is overdue, every second and when woken, until ctx ends.
+// Run releases what is overdue, every second until ctx ends.
 func (e *Expirer) Run(ctx context.Context) error {
 	ticker := time.NewTicker(passEvery)
 	defer ticker.Stop()
@@ -86,7 +70,6 @@ func (e *Expirer) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-		case <-e.ring():
 		}
 	}
 }

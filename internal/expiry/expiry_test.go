@@ -150,18 +150,6 @@ func TestUnitsComeBackASecondAfterTheirDeadline(t *testing.T) {
 	})
 }
 
-func TestWakingLooksAtOnce(t *testing.T) {
-	play(t, 1, func(t *testing.T, h *house) {
-		time.Sleep(500 * time.Millisecond)
-		order := h.buy(t)
-		time.Sleep(hold)
-		h.want(t, &order, shop.AwaitingPayment)
-		h.expirer.Wake()
-		h.expirer.Wake()
-		h.want(t, &order, shop.Expired)
-	})
-}
-
 func TestMoneyThatIsThereBeforeTheReleasePays(t *testing.T) {
 	play(t, 1, func(t *testing.T, h *house) {
 		paid, wrong, unpaid := h.buy(t), h.buy(t), h.buy(t)

@@ -19,7 +19,6 @@ const (
 	SandboxOpen     SandboxState = "open"     // may be paid
 	SandboxDeclined SandboxState = "declined" // an attempt failed; may be paid
 	SandboxPaid     SandboxState = "paid"
-	SandboxLeft     SandboxState = "left"  // the buyer walked away
 	SandboxEnded    SandboxState = "ended" // can no longer be paid
 )
 
