@@ -40,27 +40,28 @@ func acceptable(name string) bool { return slices.Contains(AcceptNames(), name) 
 // check looks at every master. It returns how many there are, and what is
 // wrong but accepted.
 func (c *Client) check(ctx context.Context) (int, []string, error) {
-	ctx, cancel := context.WithTimeout(ctx, callMax)
-	defer cancel()
-	look := inspection{client: c}
+	look, masters := inspection{client: c}, 1
 	cluster := c.conn.Mode() == rueidis.ClientModeCluster
+	if cluster {
+		var err error
+		if masters, err = c.count(ctx); err != nil {
+			return 0, nil, err
+		}
+	}
 	for address, node := range c.conn.Nodes() {
 		facts, err := c.facts(ctx, node)
-		if look.forbidden(err) {
-			look.masters++ // it answers, so it is there
-			continue
-		}
-		if err != nil {
+		switch {
+		case look.forbidden(err):
+		case err != nil && cluster: // the others sell meanwhile
+			look.warnings = append(look.warnings, address+" did not answer when Redis was checked")
+		case err != nil:
 			return 0, nil, fmt.Errorf("look at Redis %s: %w", address, err)
+		case !cluster || facts["role"] == "master":
+			look.node(address, facts, cluster)
 		}
-		if cluster && facts["role"] != "master" {
-			continue
-		}
-		look.masters++
-		look.node(address, facts, cluster)
 	}
-	if cluster && look.masters == 0 {
-		return 0, nil, errors.New("redis: no master of the cluster answers")
+	if cluster {
+		look.coverage(ctx)
 	}
 	if len(look.faults) > 0 {
 		return 0, nil, Refused{Why: strings.Join(unique(look.faults), "\n")}
@@ -68,7 +69,33 @@ func (c *Client) check(ctx context.Context) (int, []string, error) {
 	for _, warning := range unique(look.warnings) {
 		c.options.Log.Warn("Redis", "warning", warning)
 	}
-	return look.masters, unique(look.warnings), nil
+	return masters, unique(look.warnings), nil
+}
+
+// count returns how many masters serve the cluster's slots.
+func (c *Client) count(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
+	spans, err := c.conn.Do(ctx, c.conn.B().ClusterSlots().Build()).ToArray()
+	if err != nil {
+		return 0, fmt.Errorf("read the cluster's map: %w", err)
+	}
+	masters := map[string]bool{}
+	for i := range spans { // first slot, last slot, the master's address and port, replicas
+		span, err := spans[i].ToArray()
+		if err != nil || len(span) < 3 {
+			return 0, errors.Join(errAnswer, err)
+		}
+		master, err := span[2].ToArray()
+		if err != nil || len(master) < 2 {
+			return 0, errors.Join(errAnswer, err)
+		}
+		masters[master[0].String()+master[1].String()] = true
+	}
+	if len(masters) == 0 {
+		return 0, errors.New("redis: nobody serves the cluster's slots")
+	}
+	return len(masters), nil
 }
 
 func unique(lines []string) []string {
@@ -78,6 +105,8 @@ func unique(lines []string) []string {
 
 // facts reads INFO: it needs no right to read the configuration.
 func (c *Client) facts(ctx context.Context, node rueidis.Client) (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
 	text, err := node.Do(ctx, node.B().Info().Build()).ToString()
 	if err != nil {
 		return nil, err
@@ -94,7 +123,6 @@ func (c *Client) facts(ctx context.Context, node rueidis.Client) (map[string]str
 // inspection gathers what is wrong.
 type inspection struct {
 	client   *Client
-	masters  int
 	faults   []string
 	warnings []string
 }
@@ -146,6 +174,19 @@ func (i *inspection) alone(address string, cluster bool) {
 		return
 	}
 	i.warnings = append(i.warnings, address+" has no replica: while it is away nothing is sold")
+}
+
+// coverage warns of a cluster that stops whole when a part of it is away,
+// where we may look.
+func (i *inspection) coverage(ctx context.Context) {
+	const name = "cluster-require-full-coverage"
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
+	b := i.client.conn.B()
+	settings, err := i.client.conn.Do(ctx, b.ConfigGet().Parameter(name).Build()).AsStrMap()
+	if err == nil && settings[name] == "yes" {
+		i.warnings = append(i.warnings, "the death of one master stops every sale until it is replaced: set "+name+" no")
+	}
 }
 
 // majorMin is the first Redis whose scripts have flags and whose streams can be

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/servers"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
 )
 
 // tryOpen opens and closes at once.
@@ -50,6 +52,7 @@ func TestARedisThatIsSetWrongIsRefusedOrAccepted(t *testing.T) {
 		_, err := server.Do(t.Context(), args...)
 		must(t, err)
 	}
+	wantRefused(t, strings.Replace(server.URL(), "//", "//nobody:secret@", 1), "user and password", "")
 	warnings, err := tryOpen(t, options(server.URL()))
 	must(t, err)
 	if said := strings.Join(warnings, "\n"); !strings.Contains(said, "no replica") {
@@ -146,4 +149,43 @@ func TestReleasesWithKnownHolesAreNamed(t *testing.T) {
 	if len(i.faults) != 1 {
 		t.Errorf("faults of Redis 6 are %q, want one", i.faults)
 	}
+}
+
+// TestTheNarrowestUserIsEnough walks the whole way as a user who may do
+// nothing else, on every node.
+func TestTheNarrowestUserIsEnough(t *testing.T) {
+	cluster := oneCluster(t)
+	for _, node := range append(cluster.Nodes, oneRedis(t)) {
+		args := append([]string{"ACL", "SETUSER", "shop", "reset", "on", ">secret"}, strings.Fields(Rights)...)
+		_, err := node.Do(t.Context(), args...)
+		must(t, err)
+	}
+	either(t, func(t *testing.T, url string) {
+		o := options(strings.Replace(url, "//", "//shop:secret@", 1))
+		c := openAs(t, o)
+		c.stock(t, drop(), 1, 10)
+		q := c.run1(t, QueueOptions{Name: "one", Buckets: theDrop, Redeliver: 20 * time.Millisecond})
+		ticket := c.reserve(t, 1)
+		receive(t, q, 1)
+		got, _ := receive(t, q, 1) // claimed
+		must(t, c.Publisher().Publish(t.Context(), []shop.Ticket{ticket}))
+		_, _, err := c.Stock().Ticket(t.Context(), drop(), ticket.Claim)
+		must(t, err)
+		_, err = c.Stock().Undecided(t.Context(), drop(), 1)
+		must(t, err)
+		_, err = c.Stock().Reclaim(t.Context(), drop(), 1, stock.Reclaim{Number: 1, SKU: "eu-42", Quantity: 1})
+		must(t, err)
+		must(t, c.Stock().Settle(t.Context(), drop(), []stock.Settlement{{Ticket: ticket, Verdict: shop.Returned, Live: 0, Mark: 3}}))
+		must(t, q.Ack(t.Context(), got))
+		c.stock(t, drop(), 2, 10)
+		e := listenTo(t, c.Line())
+		must(t, c.Line().Send(t.Context(), []byte("word")))
+		e.want(t, 1, 1)
+		if _, err := q.Depth(t.Context()); err != nil {
+			t.Errorf("depth: %v", err)
+		}
+		if err := c.conn.Do(t.Context(), c.conn.B().Get().Key("another's").Build()).Error(); err == nil {
+			t.Errorf("the user may read another's key")
+		}
+	})
 }

@@ -42,6 +42,13 @@ const (
 	bufferSize = 128 << 10
 )
 
+// Rights are the rules of the narrowest Redis user that this version works
+// with, but for name and password.
+const Rights = "resetkeys ~doorbuster:* resetchannels &doorbuster:* -@all " +
+	"+evalsha +eval +hget +hmget +hset +hdel +hincrby +hgetall +hlen +hvals +hscan +unlink +get +set +incrby +decrby " +
+	"+xadd +xlen +xdel +xack +xreadgroup +xautoclaim +xgroup|create +publish +subscribe +unsubscribe " +
+	"+ping +hello +auth +client|setname +info +cluster|slots +asking"
+
 // Options says which Redis, and how to use it.
 type Options struct {
 	// URL is redis://host:port, with more hosts behind commas where it is a
@@ -94,6 +101,9 @@ func Open(ctx context.Context, options Options) (*Client, error) {
 
 func connect(ctx context.Context, options Options, settings rueidis.ClientOption) (*Client, error) {
 	conn, err := rueidis.NewClient(settings)
+	if answer, ok := rueidis.IsRedisErr(err); ok && (strings.HasPrefix(answer.Error(), "WRONGPASS") || strings.HasPrefix(answer.Error(), "NOAUTH")) {
+		return nil, refused("it does not take this user and password: %v", answer)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +140,7 @@ func (o *Options) settings() (rueidis.ClientOption, error) {
 		settings.InitAddress = append(settings.InitAddress, strings.Split(strings.TrimSuffix(others, "/"), ",")...)
 	}
 	settings.ClientName = "doorbuster"
+	settings.ClientSetInfo = rueidis.DisableClientSetInfo // Redis 7.0 does not know it
 	settings.DisableCache = true
 	settings.DisableRetry = true // only Client.do knows what may be repeated
 	settings.Dialer.Timeout = dialMax

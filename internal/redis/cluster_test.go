@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -65,6 +66,14 @@ func TestAMastersDeathTakesItsBucketsOnly(t *testing.T) {
 		})
 	}
 	others.Wait()
+	late := open(t, cluster.URL()) // a node that starts meanwhile
+	if late.Masters() != 3 {
+		t.Errorf("%d masters while one is dead, want 3", late.Masters())
+	}
+	_, err = late.Stock().Shelf(t.Context(), shop.Bucket{Sale: "drop", Number: 1})
+	if !errors.Is(err, stock.ErrUnknown) { // its own ledger's
+		t.Errorf("error is %v, want %v", err, stock.ErrUnknown)
+	}
 	eventually(t, 20*time.Second, func() error {
 		answer, err := c.askIn(t, buckets[0], 1)
 		if err == nil && answer.Outcome == stock.Unknown {

@@ -54,7 +54,7 @@ func (c *Client) stand(ctx context.Context, s *shelf, asks []stock.Ask) ([]stock
 		return nil, err
 	}
 	p := &party{asks: slices.Clone(asks), done: make(chan struct{})}
-	if err := c.join(s, p); err != nil {
+	if err := c.join(s, p); err != nil { //nolint:contextcheck // a flight carries many callers
 		return nil, err
 	}
 	timer := time.NewTimer(reserveMax)

@@ -19,6 +19,8 @@ import (
 
 // town is the servers that the tests of this package share. Each test has a
 // ledger's name of its own, and so its own keys.
+//
+//nolint:gochecknoglobals // TestMain has no other way to end what tests start
 var town struct {
 	folder  string
 	ledgers atomic.Int64

@@ -57,7 +57,7 @@ func slotOf(number int) uint16 {
 	if number < len(first) {
 		return uint16(first[number]) //nolint:gosec // below 16384
 	}
-	return uint16(number * golden % slots) //nolint:gosec // below 16384
+	return uint16(number * golden % slots)
 }
 
 // crc16 continues the checksum by which Redis Cluster places keys (XMODEM).

@@ -190,7 +190,7 @@ func (q *Queue) tick(deliveries []queue.Delivery) map[*shelf][]*entry {
 	finished := map[*shelf][]*entry{}
 	for i := range deliveries {
 		e, ok := q.numbers[deliveries[i].Tag>>indexBits]
-		index := int(deliveries[i].Tag & (1<<indexBits - 1)) //nolint:gosec // 16 bits
+		index := int(deliveries[i].Tag & (1<<indexBits - 1))
 		if !ok || index >= len(e.states) || e.states[index] == stateDone {
 			continue
 		}

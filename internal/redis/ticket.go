@@ -177,7 +177,7 @@ func nanoseconds(at time.Time) uint64 {
 	if at.IsZero() {
 		return 0
 	}
-	return uint64(at.UnixNano()) //nolint:gosec // as bits
+	return uint64(at.UnixNano())
 }
 
 func moment(nanoseconds uint64) time.Time {

@@ -53,13 +53,14 @@ func (r *Redis) Start(ctx context.Context) error {
 	return r.process.Until(ctx, func() error { return r.want(ctx, "PONG", "PING") })
 }
 
-// Do runs a command with redis-cli and returns what it printed.
+// Do runs a command with redis-cli and returns what it printed. What Redis
+// answers with an error is one.
 func (r *Redis) Do(ctx context.Context, args ...string) (string, error) {
 	host, port, err := net.SplitHostPort(r.Address)
 	if err != nil {
 		return "", err
 	}
-	out, err := Output(ctx, "redis-cli", append([]string{"-h", host, "-p", port}, args...)...)
+	out, err := Output(ctx, "redis-cli", append([]string{"-e", "-h", host, "-p", port}, args...)...)
 	return strings.TrimSpace(out), err
 }
 

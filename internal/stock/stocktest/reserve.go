@@ -17,6 +17,7 @@ func reserveCases() []suiteCase {
 		{"a claim with a ticket gets that ticket whatever it asks", sameTicket},
 		{"answers are appended in the order of the asks", answersInOrder},
 		{"a batch answers each ask as if it were alone", asIfAlone},
+		{"a call may be large, and its asks stay in order", largeCall},
 		{"the limit counts undecided and live units", limitCounts},
 		{"a given live replaces the remembered one even on a no", liveReplaces},
 		{"live units are remembered per buyer", livePerBuyer},
@@ -148,6 +149,46 @@ func asIfAlone(b *bench) {
 	for i, want := range outcomes {
 		b.want(together[i], want)
 	}
+}
+
+// largeCall is more than a backend behind a network sends at once, with
+// repeats near and far.
+func largeCall(b *bench) {
+	const asked, units = 700, 500
+	b.stocked(units, 1)
+	var asks []stock.Ask
+	for i := range asked {
+		name := fmt.Sprint("buyer", i)
+		switch i % 50 {
+		case 30:
+			name = fmt.Sprint("buyer", i-1)
+		case 40:
+			name = "buyer0"
+		}
+		asks = append(asks, b.wish(name, name))
+	}
+	seq := int64(0)
+	var ends []stock.Settlement
+	seen := map[string]int64{}
+	for i, answer := range b.askAll(asks...) {
+		buyer := asks[i].Buyer
+		if seen[buyer] == 0 && seq == units {
+			b.want(answer, stock.Out)
+			continue
+		}
+		b.want(answer, stock.Pending)
+		if seen[buyer] == 0 {
+			seq++
+			seen[buyer] = seq
+			ends = append(ends, stock.Settlement{Ticket: answer.Ticket, Verdict: shop.Returned})
+		}
+		if answer.Ticket.Seq != seen[buyer] || answer.Ticket.Buyer != buyer {
+			b.Fatalf("ask %d of %s got ticket %d of %s, want its own, %d", i, buyer, answer.Ticket.Seq, answer.Ticket.Buyer, seen[buyer])
+		}
+	}
+	b.resettle(ends...)
+	b.wantTickets()
+	b.wantFree(small, units)
 }
 
 func limitCounts(b *bench) {
