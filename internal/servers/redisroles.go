@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Member is a node of a cluster as another one sees it.
@@ -61,19 +62,35 @@ func (c *RedisCluster) members(nodes string) []Member {
 }
 
 // MoveSlot gives a slot with its keys to another master, key by key, as a
-// reshard does.
+// reshard does. What a cluster that is still healing refuses is tried again
+// until ctx ends; then the slot is left where it was.
 func (c *RedisCluster) MoveSlot(ctx context.Context, slot string, from, to Member) error {
-	steps := []struct {
-		at   Member
-		args []string
-	}{
-		{to, []string{"CLUSTER", "SETSLOT", slot, "IMPORTING", from.ID}},
-		{from, []string{"CLUSTER", "SETSLOT", slot, "MIGRATING", to.ID}},
-	}
-	for _, step := range steps {
-		if err := step.at.want(ctx, "OK", step.args...); err != nil {
-			return err
+	for {
+		err := moveSlot(ctx, slot, from, to)
+		if err == nil {
+			return nil
 		}
+		timer := time.NewTimer(moveRest)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			amends, cancel := context.WithTimeout(context.WithoutCancel(ctx), startMax)
+			defer cancel()
+			return errors.Join(err, from.want(amends, "OK", "CLUSTER", "SETSLOT", slot, "STABLE"), to.want(amends, "OK", "CLUSTER", "SETSLOT", slot, "STABLE"))
+		}
+	}
+}
+
+// moveRest is the pause between two tries to move a slot.
+const moveRest = 100 * time.Millisecond
+
+func moveSlot(ctx context.Context, slot string, from, to Member) error {
+	if err := to.want(ctx, "OK", "CLUSTER", "SETSLOT", slot, "IMPORTING", from.ID); err != nil {
+		return err
+	}
+	if err := from.want(ctx, "OK", "CLUSTER", "SETSLOT", slot, "MIGRATING", to.ID); err != nil {
+		return err
 	}
 	host, port, _ := strings.Cut(to.Address, ":")
 	for {
@@ -84,13 +101,17 @@ func (c *RedisCluster) MoveSlot(ctx context.Context, slot string, from, to Membe
 		if keys == "" {
 			break
 		}
-		if out, err := from.Do(ctx, "MIGRATE", host, port, keys, "0", "5000"); err != nil || !strings.Contains(out, "OK") {
-			return fmt.Errorf("migrate %s: %s, %w", keys, out, err)
+		out, err := from.Do(ctx, "MIGRATE", host, port, keys, "0", "5000")
+		if err != nil {
+			return err
+		}
+		if out != "OK" && out != "NOKEY" {
+			return fmt.Errorf("migrate %s: %s", keys, out)
 		}
 	}
-	var faults []error
-	for _, at := range []Member{to, from} {
-		faults = append(faults, at.want(ctx, "OK", "CLUSTER", "SETSLOT", slot, "NODE", to.ID))
+	if err := to.want(ctx, "OK", "CLUSTER", "SETSLOT", slot, "NODE", to.ID); err != nil {
+		return err
 	}
-	return errors.Join(faults...)
+	_ = from.want(ctx, "OK", "CLUSTER", "SETSLOT", slot, "NODE", to.ID) // else it hears from the new owner
+	return nil
 }
