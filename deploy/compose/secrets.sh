@@ -26,13 +26,21 @@ put() {
 for name in buyer-key admin-token root-key; do
 	random 32 | put "$name"
 done
-for name in postgres-password postgres-node-password postgres-owner-password redis-password rabbitmq-password; do
+for name in postgres-password postgres-node-password postgres-owner-password redis-password redis-node-password rabbitmq-password; do
 	random 24 | put "$name"
 done
+
+# What nodes may do in Redis: their keys and channel, with these commands, which
+# are internal/redis.Rights. The first password is for you, and the replicas.
+rights='resetkeys ~doorbuster:* resetchannels &doorbuster:* -@all'
+rights="$rights +evalsha +eval +hget +hmget +hset +hdel +hincrby +hgetall +hlen +hvals +hscan +unlink +get +set +incrby +decrby"
+rights="$rights +xadd +xlen +xdel +xack +xreadgroup +xautoclaim +xgroup|create +xgroup|delconsumer +xinfo|consumers +publish +subscribe +unsubscribe"
+rights="$rights +ping +hello +auth +client|setname +info +cluster|slots +asking"
 
 put redis.conf <<END
 requirepass $(cat redis-password)
 masterauth $(cat redis-password)
+user doorbuster reset on >$(cat redis-node-password) $rights
 END
 
 put rabbitmq.conf <<END
@@ -46,6 +54,6 @@ END
 put doorbuster.yaml <<END
 database-url: postgres://doorbuster_node:$(cat postgres-node-password)@postgres:5432/doorbuster?sslmode=disable
 migrate-url: postgres://doorbuster_owner:$(cat postgres-owner-password)@postgres:5432/doorbuster?sslmode=disable
-redis-url: redis://:$(cat redis-password)@redis-1:6379,redis-2:6379,redis-3:6379,redis-4:6379,redis-5:6379,redis-6:6379
+redis-url: redis://doorbuster:$(cat redis-node-password)@redis-1:6379,redis-2:6379,redis-3:6379,redis-4:6379,redis-5:6379,redis-6:6379
 amqp-url: amqp://doorbuster:$(cat rabbitmq-password)@rabbitmq:5672/doorbuster
 END

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/config"
+	"github.com/doorbuster/doorbuster/internal/redis"
 )
 
 // scriptMax bounds a script of this folder.
@@ -118,6 +119,13 @@ func TestANodeTakesItsConfiguration(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The script cannot ask the program, so it has a copy.
+func TestTheNodesUserMayDoInRedisWhatTheProgramNeeds(t *testing.T) {
+	if made := read(t, filepath.Join(makeSecrets(t), "redis.conf")); !strings.Contains(made, " "+redis.Rights+"\n") {
+		t.Errorf("redis.conf is\n%s\nwant the rights\n%s", made, redis.Rights)
+	}
 }
 
 func TestNoSecretStandsInTheOpen(t *testing.T) {

@@ -3,6 +3,7 @@ package compose_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,8 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/config"
 	"github.com/doorbuster/doorbuster/internal/postgres"
+	"github.com/doorbuster/doorbuster/internal/redis"
 	"github.com/doorbuster/doorbuster/internal/servers"
+	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
 )
 
 func write(t *testing.T, path, text string) string {
@@ -94,6 +99,47 @@ func TestTheScriptMakesAClusterOfRealServersOnce(t *testing.T) {
 	}
 	if out := script(t, env, "/bin/sh", args...); out != "redis-cluster: all slots are served\n" {
 		t.Errorf("the second time it says %q", out)
+	}
+	settings, err := config.Read(config.Flags{}, func(name string) string {
+		return map[string]string{"DOORBUSTER_CONFIG": filepath.Join(secrets, "doorbuster.yaml")}[name]
+	})
+	if settings.RedisURL == "" {
+		t.Fatal(err)
+	}
+	sells(t, regexp.MustCompile(`@.*`).ReplaceAllString(settings.RedisURL, "@"+strings.Join(args[1:], ",")))
+}
+
+// sells wants a node's user to find nothing wrong with the cluster, and to be
+// able to sell.
+func sells(t *testing.T, url string) {
+	t.Helper()
+	client, err := redis.Open(t.Context(), redis.Options{URL: url, Ledger: "shop", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if client.Masters() != 3 {
+		t.Errorf("%d masters, want 3", client.Masters())
+	}
+	for _, warning := range client.Warnings() {
+		if !strings.Contains(warning, "script engine has known holes") { // the tests' Redis is a distribution's
+			t.Errorf("it warns: %s", warning)
+		}
+	}
+	counter := client.Stock()
+	for number := range client.Masters() {
+		bucket := shop.Bucket{Sale: "drop", Number: number}
+		err := counter.Start(t.Context(), bucket, 1)
+		if err == nil {
+			err = counter.ApplyGrant(t.Context(), bucket, 1, stock.Grant{Number: 1, SKU: "a", Quantity: 1})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers, err := counter.Reserve(t.Context(), bucket, []stock.Ask{{Buyer: "ann", SKU: "a", Quantity: 1, Limit: 1, Live: stock.LiveUnknown}}, nil)
+		if err != nil || answers[0].Outcome != stock.Pending {
+			t.Errorf("%s: %v, %v", bucket, answers, err)
+		}
 	}
 }
 
