@@ -90,7 +90,12 @@ func (c *Client) count(ctx context.Context) (int, error) {
 		if err != nil || len(master) < 2 {
 			return 0, errors.Join(errAnswer, err)
 		}
-		masters[master[0].String()+master[1].String()] = true
+		host, hostErr := master[0].ToString()
+		port, err := master[1].AsInt64()
+		if err := errors.Join(hostErr, err); err != nil {
+			return 0, errors.Join(errAnswer, err)
+		}
+		masters[host+":"+decimal(port)] = true
 	}
 	if len(masters) == 0 {
 		return 0, errors.New("redis: nobody serves the cluster's slots")

@@ -86,6 +86,41 @@ func TestAMastersDeathTakesItsBucketsOnly(t *testing.T) {
 	must(t, cluster.Ready(t.Context()))
 }
 
+func TestAFrozenMasterHoldsItsBucketsOnly(t *testing.T) {
+	cluster := oneCluster(t)
+	c := open(t, cluster.URL())
+	buckets := []shop.Bucket{{Sale: "drop"}, {Sale: "drop", Number: 1}, {Sale: "drop", Number: 2}}
+	q := c.run1(t, QueueOptions{Name: "one", Buckets: func() []shop.Bucket { return buckets }})
+	for _, bucket := range buckets {
+		c.stock(t, bucket, 1, 1_000_000)
+	}
+	victim, err := cluster.Master(t.Context(), int(slotOf(1)))
+	must(t, err)
+	must(t, victim.Freeze())
+	frozen := time.Now()
+	n := 0
+	for time.Since(frozen) < 3*time.Second { // past the failover
+		n++
+		for _, bucket := range []shop.Bucket{buckets[0], buckets[2]} {
+			began := time.Now()
+			_, err := c.askIn(t, bucket, n)
+			must(t, err)
+			got, _ := receive(t, q, 1)
+			must(t, q.Ack(t.Context(), got))
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("%s took %s while another master was frozen", bucket, took)
+			}
+		}
+	}
+	t.Logf("%d reservations in each of the others", n)
+	eventually(t, 20*time.Second, func() error {
+		_, err := c.askIn(t, buckets[1], 0)
+		return err
+	})
+	must(t, victim.Thaw())
+	must(t, cluster.Ready(t.Context()))
+}
+
 // TestBucketsMoveWhileTheySell moves a bucket's slot from one master to
 // another, key by key.
 func TestBucketsMoveWhileTheySell(t *testing.T) {

@@ -29,6 +29,10 @@ const (
 	// claimsPer redelivery time, a stream is searched for what was not
 	// acknowledged.
 	claimsPer = 4
+	// retireAfter is after how long without a sign of life, and without
+	// anything of its own, a name is struck off: processes that have a new one
+	// after each start must not fill Redis with them.
+	retireAfter = time.Hour
 )
 
 // Run reads the streams of all buckets until ctx ends.
@@ -264,7 +268,7 @@ func (s *stream) claim(ctx context.Context, idle time.Duration) error {
 		s.accept(ctx, s.again(ctx, entries, idle))
 		if next == "0-0" {
 			s.letGo(idle)
-			return nil
+			return s.retire(ctx, retireAfter)
 		}
 		start = next
 	}
@@ -285,6 +289,40 @@ func (s *stream) claimSome(ctx context.Context, idle time.Duration, start string
 	next, nextErr := answer[0].ToString()
 	entries, err := answer[1].AsXRange()
 	return entries, next, errors.Join(nextErr, err)
+}
+
+// retire strikes names off that nobody has borne for so long.
+func (s *stream) retire(ctx context.Context, idle time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
+	b, key := s.client.conn.B(), s.shelf.keys.stream
+	names, err := s.client.conn.Do(ctx, b.XinfoConsumers().Key(key).Group(group).Build()).ToArray()
+	if answer, ok := rueidis.IsRedisErr(err); ok && (noGroup(err) || strings.Contains(answer.Error(), "no such key")) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i := range names {
+		facts, err := names[i].AsMap()
+		if err != nil {
+			return errors.Join(errAnswer, err)
+		}
+		who, pending, silent := facts["name"], facts["pending"], facts["idle"]
+		name, nameErr := who.ToString()
+		count, countErr := pending.AsInt64()
+		since, err := silent.AsInt64()
+		if err := errors.Join(nameErr, countErr, err); err != nil {
+			return errors.Join(errAnswer, err)
+		}
+		if count > 0 || since < idle.Milliseconds() || name == s.options.Name {
+			continue
+		}
+		if err := s.client.conn.Do(ctx, b.XgroupDelconsumer().Key(key).Group(group).Consumername(name).Build()).Error(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // again lets the open tickets of known entries wait once more, and returns the

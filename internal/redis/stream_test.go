@@ -120,6 +120,30 @@ func TestWhatADeadWorkerHadComesToAnother(t *testing.T) {
 	t.Logf("after %s", time.Since(began).Round(time.Millisecond))
 	must(t, heir.Ack(t.Context(), got))
 	wantDepth(t, heir, 0)
+	one := &stream{Queue: heir, shelf: c.shelf(drop())}
+	must(t, one.retire(t.Context(), time.Hour))
+	if got, want := names(t, c), []string{"dead", "heir"}; !slices.Equal(got, want) {
+		t.Errorf("names are %q, want %q", got, want)
+	}
+	must(t, one.retire(t.Context(), 0))
+	if got, want := names(t, c), []string{"heir"}; !slices.Equal(got, want) {
+		t.Errorf("names are %q, want %q", got, want)
+	}
+}
+
+// names returns who reads the drop's stream, and read it.
+func names(tb testing.TB, c *Client) []string {
+	tb.Helper()
+	text, err := oneRedis(tb).Do(tb.Context(), "XINFO", "CONSUMERS", c.shelf(drop()).keys.stream, group)
+	must(tb, err)
+	var all []string
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		if lines[i] == "name" {
+			all = append(all, lines[i+1])
+		}
+	}
+	return all
 }
 
 func TestAWorkerThatComesBackGoesOnWithWhatItHad(t *testing.T) {
