@@ -121,6 +121,7 @@ func more(t *testing.T, sold func() int64, count int64) time.Duration {
 }
 
 func TestWhatWasAnsweredSurvivesAServersDeath(t *testing.T) {
+	t.Parallel() // it mostly waits
 	p := ownServer(t)
 	b := newBook(t, p.URL("shop"))
 	survives(t, b, func(sold func() int64) {
@@ -140,6 +141,7 @@ func TestWhatWasAnsweredSurvivesAServersDeath(t *testing.T) {
 }
 
 func TestAFrozenServerHoldsNobodyForLong(t *testing.T) {
+	t.Parallel() // it mostly waits
 	p := ownServer(t)
 	b := newBook(t, p.URL("shop"))
 	survives(t, b, func(sold func() int64) {
@@ -175,6 +177,7 @@ func proxied(t *testing.T, url string) (*servers.Proxy, string) {
 }
 
 func TestALinkMayBeCutFrozenSlowAndLossy(t *testing.T) {
+	t.Parallel() // it mostly waits
 	proxy, url := proxied(t, server.database(t))
 	b := newBook(t, url)
 	survives(t, b, func(sold func() int64) {
@@ -246,6 +249,7 @@ func TestALostCommitIsToldWhenAskedAgain(t *testing.T) {
 }
 
 func TestANodeThatStandsStillInTheTurnstileIsSentAway(t *testing.T) {
+	t.Parallel() // it mostly waits
 	direct := server.database(t)
 	other := newBook(t, direct)
 	proxy, url := proxied(t, direct)
@@ -277,6 +281,7 @@ func TestANodeThatStandsStillInTheTurnstileIsSentAway(t *testing.T) {
 }
 
 func TestALockThatLastsTooLongIsWaitedForAgain(t *testing.T) {
+	t.Parallel() // it mostly waits
 	b := newBook(t, server.database(t))
 	leave := b.hold("s")
 	before := strings.Count(server.Said(), "canceling statement due to lock timeout")

@@ -31,7 +31,7 @@ type shared struct {
 func TestMain(m *testing.M) {
 	// The random walks are the same for every machine; here each step of one
 	// is several fsyncs. More: -rapid.checks.
-	err := flag.Set("rapid.checks", "25")
+	err := flag.Set("rapid.checks", "20")
 	code := 1
 	if err == nil {
 		code, err = withServer(m.Run)

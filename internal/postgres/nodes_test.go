@@ -143,7 +143,7 @@ func TestOneTicketDecidedOnBothNodesIsDecidedOnce(t *testing.T) {
 }
 
 func TestBatchesThatCrossSalesDoNotWaitForEachOther(t *testing.T) {
-	one := newBook(t, server.database(t))
+	one := newBook(t, server.empty(t, "crossing"))
 	one.sale("r")
 	nodes := []*book{one, one.beside()}
 	const rounds, each = 25, 10

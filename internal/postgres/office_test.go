@@ -27,6 +27,7 @@ func tenure(t *testing.T, b *book) *postgres.Office {
 }
 
 func TestOneNodeHoldsAnOffice(t *testing.T) {
+	t.Parallel() // it mostly waits
 	one := newBook(t, server.database(t))
 	first := tenure(t, one)
 	until(t, "the first holds the office", first.Held)
@@ -50,6 +51,7 @@ func TestOneNodeHoldsAnOffice(t *testing.T) {
 }
 
 func TestANodeThatStandsStillLosesItsOffice(t *testing.T) {
+	t.Parallel() // it mostly waits
 	direct := server.database(t)
 	other := newBook(t, direct)
 	proxy, url := proxied(t, direct)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -38,9 +39,23 @@ func (l *Ledger) Refund(ctx context.Context, id shop.ClaimID, reference string) 
 	}})
 }
 
-// plain is a text as PostgreSQL can keep it: the same again gives the same.
+// plain is a text as PostgreSQL can keep it: what it cannot is spelled out, so
+// that no two texts become one.
 func plain(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	if utf8.ValidString(text) && !strings.ContainsAny(text, "\x00\uFFFD") {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		if r == 0 || r == utf8.RuneError {
+			fmt.Fprintf(&b, "\uFFFD%x", text[:size])
+		} else {
+			b.WriteString(text[:size])
+		}
+		text = text[size:]
+	}
+	return b.String()
 }
 
 // change applies a rule to one order. A refusal may come with something to

@@ -13,6 +13,7 @@ func chargeCases() []suiteCase {
 		{"money of another amount or currency pays nothing", wrongMoney},
 		{"money for a refused order is due for refund", refusedCharged},
 		{"no money for a free order is no charge", freeReported},
+		{"a reference may be any text and counts once", anyReference},
 	}
 }
 
@@ -143,4 +144,21 @@ func freeReported(b *bench) {
 	b.wantNo(err, shop.WrongStatus)
 	b.order(id, shop.Paid)
 	b.charged(id, "gift!")
+}
+
+func anyReference(b *bench) {
+	stocked(b, 5, 3)
+	id := b.buy("ann", "k").ID
+	for _, reference := range []string{"it's \"ours\"; \\", "\x00", "a\x00b", "\xff", "ключ 钥匙"} {
+		before := len(b.charges(id))
+		for range 2 { // the first one pays, the others are due for refund: each once
+			if _, err := b.Pay(b.ctx, ledger.Payment{Order: id, Reference: reference}); err != nil {
+				b.wantNo(err, shop.WrongStatus)
+			}
+		}
+		b.reopen()
+		if after := len(b.charges(id)); after != before+1 {
+			b.Errorf("reference %q: %d charges after %d, want one more", reference, after, before)
+		}
+	}
 }
