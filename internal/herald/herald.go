@@ -50,6 +50,7 @@ type Herald struct {
 	Clock  *ledger.Clock
 	Tend   func(ctx context.Context, sale string) error // hands granted units to the stock, or leaves it to another node
 	Told   bool                                         // whoever moves units touches the sale, or its listing's version tells
+	Watch  int                                          // sales looked at each round although nothing says that they changed: what they stand on may have gone
 	Log    *slog.Logger
 
 	// CatchUp makes known what was decided up to a row of the sale's claims,
@@ -69,6 +70,8 @@ type Herald struct {
 	versions map[string]version
 	grants   map[shop.Bucket]numbers // at the last look that reached the bucket
 	looks    int                     // sales that the last round looked at
+	watched  string                  // the last one of those that Watch chose
+	deaf     string                  // why the sales could not be listed; guarded by mu
 }
 
 func (h *Herald) init() {
@@ -187,6 +190,7 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 	defer close(looked) // after the board shows it
 	if full || renewed || h.listings == nil {
 		moved, err := h.list(ctx, halted)
+		h.hear(err)
 		if err != nil {
 			h.fault(ctx, "", err)
 			h.putBack(touched, renewed)
@@ -199,7 +203,11 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 	h.fault(ctx, "", nil)
 	sweep := full && h.sweepDue()
 	var notices []*gate.Notice
-	for _, id := range slices.Sorted(maps.Keys(h.listings)) {
+	ids := slices.Sorted(maps.Keys(h.listings))
+	if full {
+		h.watch(ids, touched)
+	}
+	for _, id := range ids {
 		if changed := full && h.changed(id); !changed && !touched[id] && (!full || h.rests(id, sweep)) {
 			continue
 		}
@@ -210,6 +218,38 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 	h.Board.Post(notices...)
 	h.looks = len(notices)
 	return h.next()
+}
+
+// Deaf says why the ledger cannot be asked for its sales; empty: it can.
+func (h *Herald) Deaf() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.deaf
+}
+
+func (h *Herald) hear(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.deaf = ""
+	if err != nil {
+		h.deaf = err.Error()
+	}
+}
+
+// watch touches the next sales in turn that are not closed.
+func (h *Herald) watch(ids []string, touched map[string]bool) {
+	at, found := slices.BinarySearch(ids, h.watched)
+	if found {
+		at++
+	}
+	for left, n := h.Watch, 0; left > 0 && n < len(ids); n++ {
+		id := ids[(at+n)%len(ids)]
+		if h.listings[id].Phase == shop.Closed {
+			continue
+		}
+		touched[id], h.watched = true, id
+		left--
+	}
 }
 
 // sweepDue reports whether this round looks at every sale, and notes that it

@@ -202,4 +202,51 @@ func TestAChangedVersionIsLookedAtInTheRoundsThatFollow(t *testing.T) {
 	count("and once more", 1)
 	count("then it rests", 0)
 	told.version = 0
+	town.herald.Watch = 3
+	count("it is the only one to be watched", 1)
+}
+
+func TestALedgerThatDoesNotAnswerIsTold(t *testing.T) {
+	town := open(t)
+	town.publish(document(noon().Add(-time.Hour), time.Time{}))
+	town.round(true)
+	if why := town.herald.Deaf(); why != "" {
+		t.Errorf("deaf because %q", why)
+	}
+	town.sales.broken.Store(true)
+	town.round(true)
+	if why := town.herald.Deaf(); why == "" {
+		t.Error("the ledger is gone, and nobody is told")
+	}
+	town.sales.broken.Store(false)
+	town.round(true)
+	if why := town.herald.Deaf(); why != "" {
+		t.Errorf("still deaf because %q", why)
+	}
+}
+
+func TestSalesAreWatchedInTurn(t *testing.T) {
+	town := open(t)
+	looks := map[string]int{}
+	for _, id := range []string{"ant", "bee", "cow", "dog"} {
+		doc := document(noon().Add(-time.Hour), time.Time{})
+		doc.ID = id
+		town.publish(doc)
+	}
+	supplier := &supply.Supplier{Ledger: town.ledger, Sales: town.ledger, Stock: town.herald.Stock, Log: quiet()}
+	town.herald.Told, town.herald.Watch, town.herald.Tend = true, 2, supplier.Tend
+	town.round(true)
+	town.herald.CatchUp = func(_ context.Context, sale string, _ int64) error { looks[sale]++; return nil }
+	for range 6 {
+		town.passed.Add(int64(time.Second))
+		town.round(true)
+	}
+	for id, n := range looks {
+		if n != 3 {
+			t.Errorf("%s was looked at %d times in 6 rounds of 2, want 3 of all four: %v", id, n, looks)
+		}
+	}
+	if len(looks) != 4 {
+		t.Errorf("looked at %v", looks)
+	}
 }

@@ -155,6 +155,9 @@ func (n *Node) health() (bool, []string) {
 	if n.draining.Load() {
 		reasons = append(reasons, "stopping")
 	}
+	if deaf := n.herald.Deaf(); deaf != "" {
+		reasons = append(reasons, "the ledger does not answer: "+deaf)
+	}
 	if no := n.board.Suspended(); no != nil {
 		reasons = append(reasons, "selling is suspended: "+no.Detail)
 	}

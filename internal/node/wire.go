@@ -25,6 +25,7 @@ const (
 	callbackPath = "/payments/sandbox"
 	pagesPath    = "/sandbox/"
 	outMax       = 10 * time.Second // for one call to somebody else's server
+	watched      = 20               // sales that one of several nodes looks at each second, to hear soon of a Redis that is gone
 )
 
 // wireRoad sets up the walkers over the machines.
@@ -40,7 +41,7 @@ func (n *Node) wireRoad() error {
 		Tend: n.tend, Told: true, Log: log,
 	}
 	if n.gossip != nil {
-		n.herald.CatchUp = n.catchUp
+		n.herald.CatchUp, n.herald.Watch = n.catchUp, watched
 	}
 	n.worker = &fulfil.Worker{
 		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Settled: n.settled, Log: log,

@@ -34,8 +34,12 @@ http {
   fastcgi_temp_path %[2]s/fastcgi;
   uwsgi_temp_path %[2]s/uwsgi;
   scgi_temp_path %[2]s/scgi;
+  map $http_authorization $buyer {
+    "" $remote_addr; # nobody yet: a guest's first call, a page
+    default $http_authorization;
+  }
   upstream nodes {
-    hash $http_authorization consistent;
+    hash $buyer consistent;
 %[3]s
     keepalive 256;
   }
