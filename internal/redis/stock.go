@@ -175,6 +175,8 @@ func (s *Stock) Ticket(ctx context.Context, bucket shop.Bucket, claim shop.Claim
 
 // sameProtocol refuses tickets that another version wrote in another way.
 func (c *Client) sameProtocol(ctx context.Context, k keys) error {
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
 	answer, err := c.do(ctx, func(ctx context.Context) rueidis.RedisResult {
 		return c.conn.Do(ctx, c.conn.B().Hget().Key(k.state).Field("p").Build())
 	})

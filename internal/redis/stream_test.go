@@ -73,6 +73,11 @@ func TestEveryReservedTicketComesAsItIs(t *testing.T) {
 		wantDepth(t, q, len(want))
 		must(t, q.Ack(t.Context(), got))
 		wantDepth(t, q, 0)
+		pending, err := c.conn.Do(t.Context(), c.conn.B().Xpending().Key(c.shelf(drop()).keys.stream).Group(group).Build()).ToArray()
+		must(t, err)
+		if count, err := pending[0].AsInt64(); err != nil || count != 0 {
+			t.Errorf("%d entries are pending, error %v; want none", count, err)
+		}
 		if shelf := c.look(t, drop()); shelf.Tickets != len(want) {
 			t.Errorf("%d tickets in the outbox, want %d", shelf.Tickets, len(want))
 		}

@@ -219,6 +219,14 @@ func liveReplaces(b *bench) {
 	ask.Live = 0
 	b.take(ask)
 
+	none := b.wish("n", "ned") // told that there are none, with an ask that is too much
+	none.Live = 1
+	b.want(b.ask(none), stock.Limit)
+	none.Live, none.Quantity = 0, 2
+	b.want(b.ask(none), stock.Limit)
+	none.Live, none.Quantity = stock.LiveUnknown, 1
+	b.take(none)
+
 	out := b.wish("b", "bob") // told with an ask that is out
 	out.SKU, out.Quantity, out.Limit, out.Live = large, 2, 3, 1
 	b.want(b.ask(out), stock.Out)
