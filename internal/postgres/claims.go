@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -84,42 +86,53 @@ func (t *tx) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decisi
 
 // gather loads all that the tickets touch.
 func (t *tx) gather(ctx context.Context, tickets []shop.Ticket) error {
-	var sales, buyerSales, skuSales []int32
-	var buyers, skus []string
-	ids := make([][16]byte, len(tickets))
-	holders := make(map[ledger.Holder]bool, len(tickets))
-	items := map[[2]string]bool{}
+	w := wants{holders: map[ledger.Holder]bool{}, items: map[[2]string]bool{}}
 	for i := range tickets {
-		ticket := &tickets[i]
-		known, err := t.l.names.find(ctx, ticket.Bucket.Sale)
-		if err == nil && ticket.Buyer != plain(ticket.Buyer) {
-			err = fmt.Errorf("%w: the buyer of %s is no text", ledger.ErrUnsound, ticket.Claim)
+		known, err := t.l.names.find(ctx, tickets[i].Bucket.Sale)
+		if err == nil {
+			err = w.add(known, &tickets[i])
 		}
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(sales, known.id) {
-			sales = append(sales, known.id)
-		}
-		ids[i] = ticket.Claim
-		if holder := (ledger.Holder{Sale: known.name, Buyer: ticket.Buyer}); !holders[holder] {
-			holders[holder] = true
-			buyerSales, buyers = append(buyerSales, known.id), append(buyers, ticket.Buyer)
-		}
-		if item := [2]string{known.name, ticket.SKU}; !items[item] && shop.ValidSKU(ticket.SKU) {
-			items[item] = true
-			skuSales, skus = append(skuSales, known.id), append(skus, ticket.SKU)
-		}
 	}
 	q := t.newLoad()
-	q.lock(lockSales, sales)
+	q.lock(lockSales, w.sales)
 	if t.again || t.l.looks.Add(-1) >= 0 {
-		q.claims(sorted(ids))
+		q.claims(sorted(w.claims))
 	}
-	q.quotas(getQuotas, buyerSales, buyers)
-	q.accounts(getAccounts, skuSales, skus)
-	q.buckets(sales)
+	q.quotas(getQuotas, w.buyerSales, w.buyers)
+	q.accounts(getAccounts, w.skuSales, w.skus)
+	q.buckets(w.sales)
 	return q.run(ctx)
+}
+
+// wants is what a batch of tickets touches, each thing once.
+type wants struct {
+	sales, buyerSales, skuSales []int32
+	buyers, skus                []string
+	claims                      [][16]byte
+	holders                     map[ledger.Holder]bool
+	items                       map[[2]string]bool
+}
+
+func (w *wants) add(known *sale, ticket *shop.Ticket) error {
+	if !utf8.ValidString(ticket.Buyer) || strings.ContainsRune(ticket.Buyer, 0) {
+		return fmt.Errorf("%w: the buyer of %s is no text", ledger.ErrUnsound, ticket.Claim)
+	}
+	w.claims = append(w.claims, ticket.Claim)
+	if !slices.Contains(w.sales, known.id) {
+		w.sales = append(w.sales, known.id)
+	}
+	if holder := (ledger.Holder{Sale: known.name, Buyer: ticket.Buyer}); !w.holders[holder] {
+		w.holders[holder] = true
+		w.buyerSales, w.buyers = append(w.buyerSales, known.id), append(w.buyers, ticket.Buyer)
+	}
+	if item := [2]string{known.name, ticket.SKU}; !w.items[item] && shop.ValidSKU(ticket.SKU) {
+		w.items[item] = true
+		w.skuSales, w.skus = append(w.skuSales, known.id), append(w.skus, ticket.SKU)
+	}
+	return nil
 }
 
 // sorted puts ids into the order of their index, each once.
