@@ -1,3 +1,7 @@
+//go:build !race
+
+// Some ten thousand claims by one goroutine: the detector would only slow them.
+
 package sqlite_test
 
 import (
