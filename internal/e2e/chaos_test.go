@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 	// brokersMax bounds the restarts of RabbitMQ, one in ten faults: each takes
 	// it some seconds.
 	brokersMax = 10
+	// soldMax is more units of a SKU than buyers pay for in a minute.
+	soldMax = 2000
 )
 
 // TestChaos hurts three nodes behind nginx, and all that they stand on, one
@@ -32,6 +35,11 @@ func TestChaos(t *testing.T) {
 	street := newStreetAt(t, f.Nginx.URL(), rushWorkers+4)
 	street.client.Timeout = 12 * time.Second
 	r := newRushOn(t, street, f.operator())
+	minutes := number(t, "DOORBUSTER_MINUTES", 1)
+	r.deep.Limit = 200 // of one buyer: the sale must not end before the run
+	for i := range r.deep.Items {
+		r.deep.Items[i].Stock = deepUnits + int64(minutes)*soldMax
+	}
 	r.op.publish(t, r.deep)
 	r.op.publish(t, r.scarce)
 	within(t, readyMax, func() error { return f.healthy(t.Context()) })
@@ -40,7 +48,7 @@ func TestChaos(t *testing.T) {
 	pressing, stop := context.WithCancel(t.Context())
 	pressed := make(chan struct{})
 	go func() { r.press(pressing); close(pressed) }()
-	c.hurt(t, number(t, "DOORBUSTER_FAULTS", 100), time.Duration(number(t, "DOORBUSTER_MINUTES", 1))*time.Minute)
+	c.hurt(t, number(t, "DOORBUSTER_FAULTS", 100), time.Duration(minutes)*time.Minute)
 	stop()
 	<-pressed
 
@@ -226,13 +234,30 @@ func (r *rush) sellAll(t *testing.T, s *sale) {
 			t.Fatalf("buyers could not buy all of %s: %+v", s.ID, all)
 		}
 		r.buyRest(t, stand, round)
-		for id, each := range r.op.orders(t, s.ID) {
-			if each.Status == "awaiting_payment" {
-				_ = r.op.paid(id, "till-"+id) // it may have expired in this moment
-			}
-		}
+		r.payAll(t, s.ID)
 		rest(t.Context(), 100*time.Millisecond)
 	}
+}
+
+// payAll pays for whatever is held.
+func (r *rush) payAll(t *testing.T, sale string) {
+	t.Helper()
+	held := make(chan string)
+	var tills sync.WaitGroup
+	for range 8 {
+		tills.Go(func() {
+			for id := range held {
+				_ = r.op.paid(id, "till-"+id) // it may have expired in this moment
+			}
+		})
+	}
+	for id, each := range r.op.orders(t, sale) {
+		if each.Status == "awaiting_payment" {
+			held <- id
+		}
+	}
+	close(held)
+	tills.Wait()
 }
 
 // buyRest sends new buyers for what is free.

@@ -27,7 +27,8 @@ type answer struct {
 	sent, heard int64         // moments of the history's counter
 	took        time.Duration // this and at: for figures only
 	at          time.Time
-	status      int // 0: no answer
+	status      int // 0: no answer of a node
+	proxy       int // what came instead: the status of a proxy's own answer
 	code        string
 	mayReturn   *bool
 	asOf        int64
@@ -83,7 +84,7 @@ func (a *answer) read(got reply) {
 		Order     *order `json:"order"`
 	}
 	if err := json.Unmarshal(got.body, &problem); err != nil {
-		a.status = 0
+		a.status, a.proxy = 0, got.status
 		return
 	}
 	a.code, a.mayReturn, a.asOf, a.order = problem.Code, problem.MayReturn, problem.AsOf, problem.Order

@@ -17,6 +17,7 @@ const (
 	rushWorkers = 32
 	rushThink   = 20 // milliseconds at most between two questions of a worker
 	rushMemory  = 4096
+	deepUnits   = 20_000 // of each SKU of the deep sale
 )
 
 // rush is load of every kind on two sales: one so deep that it never ends,
@@ -55,7 +56,7 @@ func newRushOn(t *testing.T, s *street, op *operator) *rush {
 	t.Helper()
 	r := &rush{
 		street: s, op: op, seed: seed(t),
-		deep:   newSale("deep", 40, map[string]int64{"a": 20_000, "b": 20_000, "c": 20_000}),
+		deep:   newSale("deep", 40, map[string]int64{"a": deepUnits, "b": deepUnits, "c": deepUnits}),
 		scarce: newSale("scarce", 2, map[string]int64{"x": 12, "y": 12, "z": 1}),
 	}
 	for i := range rushBuyers {
@@ -241,17 +242,36 @@ func (r *rush) healed(t *testing.T) {
 	for _, who := range r.shoppers {
 		known[who.name] = who
 	}
+	places := make(chan struct{}, rushWorkers)
+	var asked sync.WaitGroup
 	for name, w := range open {
 		who := known[name.buyer]
 		if who == nil {
 			who = r.shopper(t, name.buyer)
 		}
-		within(t, readyMax, func() error {
-			if a := who.buy(t.Context(), w); a.kind() == unknown || a.kind() == pending {
-				return fmt.Errorf("no answer: %s", a)
+		places <- struct{}{}
+		asked.Go(func() {
+			defer func() { <-places }()
+			if err := answered(t.Context(), who, w); err != nil {
+				t.Error(err)
 			}
-			return nil
 		})
 	}
+	asked.Wait()
 	t.Logf("%d questions without an answer were asked again", len(open))
+}
+
+// answered asks until there is an answer, for as long as a ticket may take.
+func answered(ctx context.Context, who *shopper, w wish) error {
+	deadline := time.Now().Add(readyMax)
+	for {
+		a := who.buy(ctx, w)
+		if a.kind() != unknown && a.kind() != pending {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s has no answer after %s: %s", who.name, readyMax, a)
+		}
+		rest(ctx, 50*time.Millisecond)
+	}
 }

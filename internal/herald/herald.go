@@ -204,9 +204,7 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 	sweep := full && h.sweepDue()
 	var notices []*gate.Notice
 	ids := slices.Sorted(maps.Keys(h.listings))
-	if full {
-		h.watch(ids, touched)
-	}
+	h.watch(full, ids, touched)
 	for _, id := range ids {
 		if changed := full && h.changed(id); !changed && !touched[id] && (!full || h.rests(id, sweep)) {
 			continue
@@ -236,8 +234,11 @@ func (h *Herald) hear(err error) {
 	}
 }
 
-// watch touches the next sales in turn that are not closed.
-func (h *Herald) watch(ids []string, touched map[string]bool) {
+// watch touches, in a full round, the next sales in turn that are not closed.
+func (h *Herald) watch(full bool, ids []string, touched map[string]bool) {
+	if !full {
+		return
+	}
 	at, found := slices.BinarySearch(ids, h.watched)
 	if found {
 		at++

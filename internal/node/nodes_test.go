@@ -58,7 +58,7 @@ func openQuarter(t *testing.T) *quarter {
 		t.Skip("starts servers; left to make test")
 	}
 	shared.Do(func() {
-		if shared.dir, shared.err = os.MkdirTemp("", "doorbuster-node-"); shared.err != nil {
+		if shared.dir, shared.err = os.MkdirTemp("", "doorbuster-node-"); shared.err != nil { //nolint:usetesting // outlives the test
 			return
 		}
 		folder := func(name string) string {
@@ -166,15 +166,15 @@ func TestTwoNodesSellTheSameUnitsOnceEach(t *testing.T) {
 			at, buyer := []*house{a, b}[i%2], "buyer-"+strconv.Itoa(i)
 			for {
 				status, answer := at.order(buyer, "k")
-				switch {
-				case status == http.StatusCreated || status == http.StatusOK:
+				switch status {
+				case http.StatusCreated, http.StatusOK:
 					mu.Lock()
 					won[buyer] = answer["id"].(string)
 					mu.Unlock()
 					return
-				case status == http.StatusConflict:
+				case http.StatusConflict:
 					return
-				case status == http.StatusAccepted:
+				case http.StatusAccepted:
 					t.Errorf("%s waited in vain: the decision did not reach the node", buyer)
 					return
 				}

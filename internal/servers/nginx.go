@@ -17,8 +17,8 @@ type Nginx struct {
 }
 
 // nginxConfig sends a buyer's requests to one node as long as it lives, and
-// lets nobody wait for a dead one. A POST that a node may have seen is not sent
-// again: that is the buyer's to do, under the same Idempotency-Key.
+// lets nobody wait for a dead one. A POST that a node may have seen goes to
+// another one only under an Idempotency-Key, which makes twice once.
 const nginxConfig = `daemon off;
 %[1]s
 worker_processes 1;
@@ -45,14 +45,20 @@ http {
   }
   server {
     listen %[4]s;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_connect_timeout 1s;
+    proxy_read_timeout 35s;
     location / {
+      error_page 418 = @once;
+      if ($http_idempotency_key) { return 418; }
       proxy_pass http://nodes;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_connect_timeout 1s;
-      proxy_read_timeout 35s;
+    }
+    location @once {
+      proxy_pass http://nodes;
+      proxy_next_upstream error timeout non_idempotent;
     }
   }
 }
@@ -70,7 +76,7 @@ func StartNginx(ctx context.Context, dir string, nodes ...string) (*Nginx, error
 	}
 	var upstream strings.Builder
 	for _, node := range nodes {
-		fmt.Fprintf(&upstream, "    server %s max_fails=1 fail_timeout=1s;\n", node)
+		fmt.Fprintf(&upstream, "    server %s max_fails=3 fail_timeout=1s;\n", node)
 	}
 	config := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, user, dir, upstream.String(), address), 0o600); err != nil {
