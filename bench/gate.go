@@ -1,15 +1,6 @@
 package main
 
-import (
-	"context"
-	"fmt"
-	"maps"
-	"regexp"
-	"strconv"
-	"strings"
-
-	"github.com/doorbuster/doorbuster/internal/servers"
-)
+import "context"
 
 // limiter is G1, and token G2: figures of the package's own benchmarks.
 func (b *bench) limiter(ctx context.Context) ([]line, error) {
@@ -42,34 +33,7 @@ func (b *bench) token(ctx context.Context) ([]line, error) {
 	}, nil
 }
 
-// gateBenchmarks runs benchmarks and returns every figure by name and unit.
-// Their names may go on behind a slash; one figure is enough of those.
-func (b *bench) gateBenchmarks(ctx context.Context, names string) (map[string]map[string]spread, error) {
-	text, err := servers.Output(ctx, "go", "test", "-run", "^$", "-bench", names, "-benchmem", "-count", strconv.Itoa(b.reps),
-		"-benchtime", (b.period / 2).String(), "github.com/doorbuster/doorbuster/internal/gate")
-	if err != nil {
-		return nil, err
-	}
-	found := map[string]map[string]spread{}
-	for l := range strings.Lines(text) {
-		fields := strings.Fields(l)
-		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
-			continue
-		}
-		name := regexp.MustCompile(`-\d+$`).ReplaceAllString(strings.TrimPrefix(fields[0], "Benchmark"), "")
-		if found[name] == nil {
-			found[name] = map[string]spread{}
-		}
-		for i := 2; i+1 < len(fields); i += 2 {
-			value, err := strconv.ParseFloat(fields[i], 64)
-			if err != nil {
-				return nil, fmt.Errorf("read %q: %w", l, err)
-			}
-			found[name][fields[i+1]] = append(found[name][fields[i+1]], value)
-		}
-	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("no figures of %s in %s; found %v", names, text, maps.Keys(found))
-	}
-	return found, nil
+// gateBenchmarks runs benchmarks of the gate.
+func (b *bench) gateBenchmarks(ctx context.Context, names string) (found, error) {
+	return goBenchmarks(ctx, "gate", names, (b.period / 2).String(), b.reps)
 }

@@ -17,29 +17,31 @@ import (
 
 // settings say how much is measured.
 type settings struct {
-	row     string
-	reps    int
-	period  time.Duration // of one measurement
-	seen    int64         // buyers and addresses that E6 and E8 show the node
-	ledger  int           // orders in the ledger that E7 starts with
-	pool    int           // requests written before a measurement of refusals
-	many    int           // how far sales and SKUs grow, for E8
-	results string        // file for the table; empty: none
-	dir     string        // below it a run writes; on a disk, for a ledger in memory would prove nothing
-	binary  string        // empty: built from the tree
+	row      string
+	reps     int
+	period   time.Duration // of one measurement
+	seen     int64         // buyers and addresses that E6 and E8 show the node
+	ledger   int           // orders in the ledger that E7 starts with
+	pool     int           // requests written before a measurement of refusals
+	many     int           // how far sales and SKUs grow, for E8
+	sellouts int           // how often D6 sells a last unit
+	results  string        // file for the table; empty: none
+	profile  string        // folder for CPU profiles of D3's nodes; empty: none
+	dir      string        // below it a run writes; on a disk, for a ledger in memory would prove nothing
+	binary   string        // empty: built from the tree
 }
 
 // full is what make bench does; quick only shows that each row works.
 func full() settings {
 	return settings{
-		reps: 3, period: 2 * time.Second, seen: 10_000_000, ledger: 1_000_000, pool: 100_000, many: 1000,
+		reps: 3, period: 2 * time.Second, seen: 10_000_000, ledger: 1_000_000, pool: 100_000, many: 1000, sellouts: 20,
 		dir: filepath.Join("bench", "out"),
 	}
 }
 
 func quick() settings {
 	s := full()
-	s.reps, s.period, s.seen, s.ledger, s.pool, s.many = 1, 200*time.Millisecond, 20_000, 5_000, 5_000, 20
+	s.reps, s.period, s.seen, s.ledger, s.pool, s.many, s.sellouts = 1, 200*time.Millisecond, 20_000, 5_000, 5_000, 20, 2
 	return s
 }
 
@@ -120,6 +122,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.pool, "pool", s.pool, "requests written before a measurement of refusals")
 	flags.StringVar(&s.binary, "binary", s.binary, "measure this program instead of the tree's")
 	flags.StringVar(&s.dir, "dir", s.dir, "where the run's files lie, on a disk")
+	flags.StringVar(&s.profile, "profile", s.profile, "also write CPU profiles of the nodes of D3 to this folder")
 	flags.StringVar(&s.results, "results", s.results, "also write the table to this file")
 	if err := flags.Parse(args); err != nil {
 		return s, err

@@ -29,7 +29,8 @@ func startServer(log string, env []string, name string, args ...string) (*server
 	return &server{process}, nil
 }
 
-// cpu is the processor time that the process and its children have used.
+// cpu is the processor time that the process and its children have used, those
+// among them that have ended, too.
 func (s *server) cpu() (time.Duration, error) {
 	pid := s.PID()
 	pids := []string{strconv.Itoa(pid)}
@@ -48,7 +49,7 @@ func (s *server) cpu() (time.Duration, error) {
 	return sum, nil
 }
 
-// cpuOf reads utime and stime, the 14th and 15th field.
+// cpuOf reads utime, stime, cutime and cstime, the 14th field and on.
 func cpuOf(pid string) (time.Duration, error) {
 	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
 	if err != nil {
@@ -56,16 +57,19 @@ func cpuOf(pid string) (time.Duration, error) {
 	}
 	_, rest, _ := bytes.Cut(stat, []byte(") ")) // the name may hold blanks
 	fields := strings.Fields(string(rest))
-	const utime, stime = 14 - 3, 15 - 3
-	if len(fields) <= stime {
+	const utime, cstime = 14 - 3, 17 - 3
+	if len(fields) <= cstime {
 		return 0, fmt.Errorf("/proc/%s/stat: %q", pid, stat)
 	}
-	user, err := strconv.ParseInt(fields[utime], 10, 64)
-	if err != nil {
-		return 0, err
+	var ticks int64
+	for _, field := range fields[utime : cstime+1] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
 	}
-	system, err := strconv.ParseInt(fields[stime], 10, 64)
-	return time.Duration(user+system) * time.Second / ticksPerSecond, err
+	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
 }
 
 // resident is the memory that the process holds, in bytes.

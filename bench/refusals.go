@@ -18,7 +18,7 @@ func (b *bench) soldOut(ctx context.Context) ([]line, error) {
 		return nil, err
 	}
 	defer func() { _ = n.end() }() // its figures are known
-	if err := b.buyUp(n, "gone", units); err != nil {
+	if err := b.buyUp(n.buyers, "gone", units); err != nil {
 		return nil, err
 	}
 	crowd, err := b.crowd.orders(b.pool, of("gone", "sku-0"))
@@ -53,20 +53,20 @@ func (b *bench) soldOut(ctx context.Context) ([]line, error) {
 }
 
 // buyUp buys every unit of sku-0, and returns when the door says sold out.
-func (b *bench) buyUp(n *node, sale string, units int) error {
+func (b *bench) buyUp(door, sale string, units int) error {
 	for range 20 {
 		buyers, err := b.crowd.orders(units, of(sale, "sku-0"))
 		if err != nil {
 			return err
 		}
-		if _, err := load.Closed(n.buyers, 64, time.Minute, buyers.once()); err != nil {
+		if _, err := load.Closed(door, 64, time.Minute, buyers.once()); err != nil {
 			return err
 		}
 		late, err := b.crowd.orders(1, of(sale, "sku-0"))
 		if err != nil {
 			return err
 		}
-		status, _, err := askOnce(n.buyers, late.at(0))
+		status, _, err := askOnce(door, late.at(0))
 		if err != nil || status == http.StatusConflict {
 			return err
 		}

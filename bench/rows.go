@@ -14,7 +14,8 @@ type row struct {
 	run      func(b *bench, ctx context.Context) ([]line, error)
 }
 
-// rows are the goals of embedded mode.
+// rows are the goals: of one node that stands alone, of several over shared
+// stores, and of the gate.
 func rows() []row {
 	return []row{
 		{"E1", "sold out", (*bench).soldOut},
@@ -25,6 +26,12 @@ func rows() []row {
 		{"E6", "memory", (*bench).memory},
 		{"E7", "start", (*bench).starts},
 		{"E8", "scale", (*bench).scale},
+		{"D1", "Redis reservations", (*bench).reservations},
+		{"D2", "PostgreSQL decisions", (*bench).decisions},
+		{"D3", "distributed orders a second", (*bench).distributed},
+		{"D4", "tickets through RabbitMQ", (*bench).relayed},
+		{"D5", "calls of a refusal", (*bench).silence},
+		{"D6", "word gets around", (*bench).word},
 		{"G1", "the gate's decision", (*bench).limiter},
 		{"G2", "the token", (*bench).token},
 	}
@@ -40,7 +47,7 @@ func choose(names string) ([]row, error) {
 	for name := range strings.SplitSeq(names, ",") {
 		at := slices.IndexFunc(all, func(r row) bool { return strings.EqualFold(r.id, strings.TrimSpace(name)) })
 		if at < 0 {
-			return nil, fmt.Errorf("there is no row %q; there are E1 to E8, G1 and G2", name)
+			return nil, fmt.Errorf("there is no row %q; there are E1 to E8, D1 to D6, G1 and G2", name)
 		}
 		chosen = append(chosen, all[at])
 	}

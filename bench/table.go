@@ -26,13 +26,16 @@ type goal struct {
 	bound   float64
 	atLeast bool   // else at most
 	unit    string // behind the bound and the value: ×, ms, MB
+	none    bool   // the value is worth knowing, and nobody promised it
 }
 
-func atMost(bound float64, unit string) goal  { return goal{bound: bound, unit: unit} }
-func atLeast(bound float64, unit string) goal { return goal{bound: bound, unit: unit, atLeast: true} }
+func atMost(bound float64, unit string) goal { return goal{bound: bound, unit: unit} }
+func atLeast(bound float64) goal             { return goal{bound: bound, unit: "×", atLeast: true} }
+
+func noGoal(unit string) goal { return goal{unit: unit, none: true} }
 
 func (g goal) String() string {
-	if g.unit == "" {
+	if g.unit == "" || g.none {
 		return "—"
 	}
 	sign := "≤"
@@ -42,11 +45,14 @@ func (g goal) String() string {
 	return fmt.Sprintf("%s %s %s", sign, short(g.bound), g.unit)
 }
 
-// verdict is pass or short; nothing where nothing was measured.
+// verdict is pass or short; info where nothing was promised, and nothing where
+// nothing was measured.
 func (l *line) verdict() string {
 	switch {
 	case len(l.value) == 0:
 		return "—"
+	case l.goal.none:
+		return "info"
 	case l.goal.atLeast && l.value.median() >= l.goal.bound, !l.goal.atLeast && l.value.median() <= l.goal.bound:
 		return "pass"
 	}
@@ -133,9 +139,9 @@ func (t *table) summary() string {
 // markdown is the table as a file for people.
 func (t *table) markdown() string {
 	var to strings.Builder
-	to.WriteString("# Today's figures\n\nWritten by `make bench`; the goals are those of embedded mode. Ratios compare with nginx in the same\n" +
-		"run, side by side; each is a median, with minimum and maximum. CPU is that of the server's processes\n" +
-		"alone. Generator and servers share the machine's cores.\n\n")
+	to.WriteString("# Today's figures\n\nWritten by `make bench`. E: one node alone; D: nodes over PostgreSQL, Redis and RabbitMQ; G: the gate. Ratios\n" +
+		"compare with nginx, or the store itself, in the same run, side by side; each is a median, with minimum and\n" +
+		"maximum. CPU is that of the servers' processes alone. Generator, nodes and stores share the machine's cores.\n\n")
 	fmt.Fprintf(&to, "%s\n\n", strings.ReplaceAll("- "+t.machine, "\n", "\n- "))
 	fmt.Fprintf(&to, "Begun %s, took %s; %d repetitions of %s. %s.\n\n", t.begun.UTC().Format("2006-01-02 15:04 MST"),
 		t.took.Round(time.Second), t.settings.reps, t.settings.period, t.summary())

@@ -120,7 +120,7 @@ func (p pair) cpuLine(what string, bound float64) line {
 func (p pair) rateLine(what string, bound float64) line {
 	product, limit := rates(p.product), rates(p.limit)
 	return line{
-		what: what + ": answers/s ÷ nginx", goal: atLeast(bound, "×"), value: ratio(product, limit),
+		what: what + ": answers/s ÷ nginx", goal: atLeast(bound), value: ratio(product, limit),
 		figure: fmt.Sprintf("%s/s; nginx %s/s", product, limit),
 	}
 }

@@ -13,13 +13,13 @@ import (
 // perhaps RabbitMQ, nodes, and nginx in front of them.
 type Fleet struct {
 	Postgres *Postgres
-	Database *Proxy        // the nodes' link to PostgreSQL
+	Database *Proxy        // the nodes' link to PostgreSQL; nil: Bare
 	Redis    *RedisCluster // nil: Single
 	Single   *Redis
 	Rabbit   *RabbitMQ // nil: no broker
-	Broker   *Proxy    // the nodes' link to RabbitMQ
+	Broker   *Proxy    // the nodes' link to RabbitMQ; nil: Bare
 	Nodes    []*Node
-	Nginx    *Nginx
+	Nginx    *Nginx // nil: Bare
 
 	options FleetOptions
 }
@@ -31,6 +31,7 @@ type FleetOptions struct {
 	Nodes   int
 	Masters int      // of a Redis Cluster, each with a replica; 0: one Redis
 	Broker  bool     // tickets travel through RabbitMQ
+	Bare    bool     // nothing stands between buyers, nodes and stores that would cost a measurement its CPU
 	Env     []string // of every node: secrets
 	Args    []string // of every node's serve, such as --sale
 }
@@ -59,6 +60,9 @@ func StartFleet(ctx context.Context, options FleetOptions) (_ *Fleet, err error)
 			return nil, err
 		}
 	}
+	if options.Bare {
+		return f, nil
+	}
 	dir, err := f.folder("nginx")
 	if err != nil {
 		return nil, err
@@ -83,18 +87,10 @@ func (f *Fleet) startStores(ctx context.Context) error {
 	if err := f.Postgres.CreateDatabase(ctx, fleetDatabase); err != nil {
 		return err
 	}
-	if f.Database, err = StartProxy(ctx, f.Postgres.Address); err != nil {
+	if f.Database, err = f.link(ctx, f.Postgres.Address); err != nil {
 		return err
 	}
-	if dir, err = f.folder("redis"); err != nil {
-		return err
-	}
-	if f.options.Masters > 0 {
-		f.Redis, err = StartProxiedRedisCluster(ctx, dir, f.options.Masters, 1)
-	} else {
-		f.Single, err = StartRedis(ctx, dir)
-	}
-	if err != nil || !f.options.Broker {
+	if err := f.startRedis(ctx); err != nil || !f.options.Broker {
 		return err
 	}
 	if dir, err = f.folder("rabbitmq"); err != nil {
@@ -103,8 +99,30 @@ func (f *Fleet) startStores(ctx context.Context) error {
 	if f.Rabbit, err = StartRabbitMQ(ctx, dir); err != nil {
 		return err
 	}
-	f.Broker, err = StartProxy(ctx, f.Rabbit.Address)
+	f.Broker, err = f.link(ctx, f.Rabbit.Address)
 	return err
+}
+
+func (f *Fleet) startRedis(ctx context.Context) error {
+	dir, err := f.folder("redis")
+	switch {
+	case err != nil:
+	case f.options.Masters == 0:
+		f.Single, err = StartRedis(ctx, dir)
+	case f.options.Bare:
+		f.Redis, err = StartRedisCluster(ctx, dir, f.options.Masters, 1)
+	default:
+		f.Redis, err = StartProxiedRedisCluster(ctx, dir, f.options.Masters, 1)
+	}
+	return err
+}
+
+// link puts a proxy before a store; nil: the fleet is bare.
+func (f *Fleet) link(ctx context.Context, address string) (*Proxy, error) {
+	if f.options.Bare {
+		return nil, nil
+	}
+	return StartProxy(ctx, address)
 }
 
 // addNode prepares and starts one more node.
@@ -130,13 +148,22 @@ func (f *Fleet) Env() []string {
 		redis = f.Single.URL()
 	}
 	env := append([]string{
-		"DOORBUSTER_DATABASE_URL=" + strings.Replace(f.Postgres.URL(fleetDatabase), f.Postgres.Address, f.Database.Address, 1),
+		"DOORBUSTER_DATABASE_URL=" + through(f.Database, f.Postgres.URL(fleetDatabase), f.Postgres.Address),
 		"DOORBUSTER_REDIS_URL=" + redis,
 	}, f.options.Env...)
 	if f.Rabbit != nil {
-		env = append(env, "DOORBUSTER_AMQP_URL="+strings.Replace(f.Rabbit.URL(), f.Rabbit.Address, f.Broker.Address, 1))
+		env = append(env, "DOORBUSTER_AMQP_URL="+through(f.Broker, f.Rabbit.URL(), f.Rabbit.Address))
 	}
 	return env
+}
+
+// through is the URL of a server as it is reached through a proxy, if there is
+// one.
+func through(proxy *Proxy, url, address string) string {
+	if proxy == nil {
+		return url
+	}
+	return strings.Replace(url, address, proxy.Address, 1)
 }
 
 func (f *Fleet) buyers() []string {
