@@ -47,6 +47,7 @@ func (c *Client) check(ctx context.Context) (int, []string, error) {
 		if masters, err = c.count(ctx); err != nil {
 			return 0, nil, err
 		}
+		look.bereft = c.bereft(ctx)
 	}
 	for address, node := range c.conn.Nodes() {
 		facts, err := c.facts(ctx, node)
@@ -103,6 +104,23 @@ func (c *Client) count(ctx context.Context) (int, error) {
 	return len(masters), nil
 }
 
+// bereft reports whether a node of the cluster is dead at the moment, as far as
+// we may look.
+func (c *Client) bereft(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
+	nodes, err := c.conn.Do(ctx, c.conn.B().ClusterNodes().Build()).ToString()
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(nodes) { // id, address, flags, …
+		if fields := strings.Fields(line); len(fields) > 2 && slices.Contains(strings.Split(fields[2], ","), "fail") {
+			return true
+		}
+	}
+	return false
+}
+
 func unique(lines []string) []string {
 	slices.Sort(lines)
 	return slices.Compact(lines)
@@ -128,6 +146,7 @@ func (c *Client) facts(ctx context.Context, node rueidis.Client) (map[string]str
 // inspection gathers what is wrong.
 type inspection struct {
 	client   *Client
+	bereft   bool // a node of the cluster is dead: who took over has no replica
 	faults   []string
 	warnings []string
 }
@@ -174,6 +193,10 @@ func (i *inspection) node(address string, facts map[string]string, cluster bool)
 // alone is a master without a replica: in a cluster its slots are gone while
 // it is; a small shop's only server is what it is.
 func (i *inspection) alone(address string, cluster bool) {
+	if cluster && i.bereft { // nodes must come back while the cluster heals
+		i.warnings = append(i.warnings, address+" has no replica while a node of the cluster is dead: bring that back")
+		return
+	}
 	if cluster {
 		i.fault(acceptNoReplica, "%s has no replica, so its buckets are gone for as long as it is: add one", address)
 		return

@@ -47,7 +47,7 @@ const (
 const Rights = "resetkeys ~doorbuster:* resetchannels &doorbuster:* -@all " +
 	"+evalsha +eval +hget +hmget +hset +hdel +hincrby +hgetall +hlen +hvals +hscan +unlink +get +set +incrby +decrby " +
 	"+xadd +xlen +xdel +xack +xreadgroup +xautoclaim +xgroup|create +xgroup|delconsumer +xinfo|consumers +publish +subscribe +unsubscribe " +
-	"+ping +hello +auth +client|setname +info +cluster|slots +asking"
+	"+ping +hello +auth +client|setname +info +cluster|slots +cluster|nodes +asking"
 
 // Options says which Redis, and how to use it.
 type Options struct {
