@@ -35,7 +35,7 @@ done
 rights='resetkeys ~doorbuster:* resetchannels &doorbuster:* -@all'
 rights="$rights +evalsha +eval +hget +hmget +hset +hdel +hincrby +hgetall +hlen +hvals +hscan +unlink +get +set +incrby +decrby"
 rights="$rights +xadd +xlen +xdel +xack +xreadgroup +xautoclaim +xgroup|create +xgroup|delconsumer +xinfo|consumers +publish +subscribe +unsubscribe"
-rights="$rights +ping +hello +auth +client|setname +info +cluster|slots +asking"
+rights="$rights +ping +hello +auth +client|setname +info +cluster|slots +cluster|nodes +asking"
 
 put redis.conf <<END
 requirepass $(cat redis-password)
