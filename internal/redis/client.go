@@ -87,12 +87,14 @@ func Open(ctx context.Context, options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
+	for tries := 1; ; tries++ {
 		c, err := connect(ctx, options, settings)
 		if err == nil || errors.As(err, new(Refused)) {
 			return c, err
 		}
-		options.Log.Warn("Redis does not answer yet", "error", err)
+		if tries == 1 {
+			options.Log.Warn("Redis does not answer yet", "error", err)
+		}
 		if pause(ctx, openRest) != nil {
 			return nil, fmt.Errorf("redis: nobody answers: %w", err)
 		}
