@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -256,7 +257,11 @@ func (c *chaos) reshard(ctx context.Context) error {
 	if err != nil || len(states) == 0 {
 		return err
 	}
-	slot, err := from.Do(ctx, "CLUSTER", "KEYSLOT", states[c.rng.IntN(len(states))])
+	text, err := from.Do(ctx, "CLUSTER", "KEYSLOT", states[c.rng.IntN(len(states))])
+	if err != nil {
+		return err
+	}
+	slot, err := strconv.Atoi(text)
 	if err != nil {
 		return err
 	}
@@ -266,7 +271,7 @@ func (c *chaos) reshard(ctx context.Context) error {
 			return ignore(err)
 		}
 		if to.ID != from.ID {
-			return c.Redis.MoveSlot(ctx, slot, from, to)
+			return c.Redis.Move(ctx, slot, to.Redis)
 		}
 	}
 	return nil

@@ -151,36 +151,8 @@ func (c *RedisCluster) URL() string {
 
 // Master returns the node that serves a slot now, as any running node sees it.
 func (c *RedisCluster) Master(ctx context.Context, slot int) (*Redis, error) {
-	for _, node := range c.Nodes {
-		if node.process.State() != nil {
-			continue
-		}
-		out, err := node.Do(ctx, "CLUSTER", "NODES")
-		if err != nil {
-			return nil, err
-		}
-		if found := c.serving(out, slot); found != nil {
-			return found, nil
-		}
-	}
-	return nil, fmt.Errorf("no node serves slot %d", slot)
-}
-
-// serving reads CLUSTER NODES: id, address, flags, master, ping, pong, epoch,
-// state, slots.
-func (c *RedisCluster) serving(nodes string, slot int) *Redis {
-	for line := range strings.Lines(nodes) {
-		fields := strings.Fields(line)
-		if len(fields) < 9 || !strings.Contains(fields[2], "master") || strings.Contains(fields[2], "fail") {
-			continue
-		}
-		for _, span := range fields[8:] {
-			if inSpan(span, slot) {
-				return c.at(fields[1])
-			}
-		}
-	}
-	return nil
+	m, err := c.serving(ctx, slot)
+	return m.Redis, err
 }
 
 // inSpan reads "0-5460" or "42"; what begins with [ is a slot on its way.
@@ -207,56 +179,6 @@ func (c *RedisCluster) at(address string) *Redis {
 		}
 	}
 	return nil
-}
-
-// Move brings a slot and its keys to another master while clients use them, as
-// a reshard does.
-func (c *RedisCluster) Move(ctx context.Context, slot int, to *Redis) error {
-	from, err := c.Master(ctx, slot)
-	if err != nil || from == to {
-		return err
-	}
-	fromID, err := from.Do(ctx, "CLUSTER", "MYID")
-	if err != nil {
-		return err
-	}
-	toID, err := to.Do(ctx, "CLUSTER", "MYID")
-	if err != nil {
-		return err
-	}
-	number := strconv.Itoa(slot)
-	if err := to.want(ctx, "OK", "CLUSTER", "SETSLOT", number, "IMPORTING", fromID); err != nil {
-		return err
-	}
-	if err := from.want(ctx, "OK", "CLUSTER", "SETSLOT", number, "MIGRATING", toID); err != nil {
-		return err
-	}
-	if err := from.migrate(ctx, number, to); err != nil {
-		return err
-	}
-	for _, node := range []*Redis{to, from} { // who has it first; the others hear it from them
-		if err := node.want(ctx, "OK", "CLUSTER", "SETSLOT", number, "NODE", toID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// migrate sends the keys of a slot over, until none is left.
-func (r *Redis) migrate(ctx context.Context, slot string, to *Redis) error {
-	host, port, err := net.SplitHostPort(to.Address)
-	if err != nil {
-		return err
-	}
-	for {
-		keys, err := r.Do(ctx, "CLUSTER", "GETKEYSINSLOT", slot, "1")
-		if err != nil || keys == "" {
-			return err
-		}
-		if err := r.want(ctx, "OK", "MIGRATE", host, port, keys, "0", "5000"); err != nil {
-			return err
-		}
-	}
 }
 
 // Stop ends every node.

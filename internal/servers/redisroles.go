@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -61,12 +64,26 @@ func (c *RedisCluster) members(nodes string) []Member {
 	return all
 }
 
-// MoveSlot gives a slot with its keys to another master, key by key, as a
-// reshard does. What a cluster that is still healing refuses is tried again
-// until ctx ends; then the slot is left where it was.
-func (c *RedisCluster) MoveSlot(ctx context.Context, slot string, from, to Member) error {
+// serving returns the master that serves a slot now.
+func (c *RedisCluster) serving(ctx context.Context, slot int) (Member, error) {
+	all, err := c.Members(ctx)
+	if err != nil {
+		return Member{}, err
+	}
+	for _, m := range all {
+		if m.MasterID == "" && !m.Failed && slices.ContainsFunc(m.Slots, func(span string) bool { return inSpan(span, slot) }) {
+			return m, nil
+		}
+	}
+	return Member{}, fmt.Errorf("no node serves slot %d", slot)
+}
+
+// Move brings a slot and its keys to another master while clients use them, key
+// by key, as a reshard does. What a cluster that is still healing refuses is
+// tried again until ctx ends; then the slot stays where it is.
+func (c *RedisCluster) Move(ctx context.Context, slot int, to *Redis) error {
 	for {
-		err := moveSlot(ctx, slot, from, to)
+		err := c.move(ctx, slot, to)
 		if err == nil {
 			return nil
 		}
@@ -75,33 +92,65 @@ func (c *RedisCluster) MoveSlot(ctx context.Context, slot string, from, to Membe
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			amends, cancel := context.WithTimeout(context.WithoutCancel(ctx), startMax)
-			defer cancel()
-			return errors.Join(err, from.want(amends, "OK", "CLUSTER", "SETSLOT", slot, "STABLE"), to.want(amends, "OK", "CLUSTER", "SETSLOT", slot, "STABLE"))
+			return errors.Join(err, c.settle(context.WithoutCancel(ctx), slot))
 		}
 	}
+}
+
+// settle ends a move that came to nothing.
+func (c *RedisCluster) settle(ctx context.Context, slot int) error {
+	ctx, cancel := context.WithTimeout(ctx, startMax)
+	defer cancel()
+	all, err := c.Members(ctx)
+	for _, m := range all {
+		if m.MasterID == "" && !m.Failed {
+			err = errors.Join(err, m.want(ctx, "OK", "CLUSTER", "SETSLOT", strconv.Itoa(slot), "STABLE"))
+		}
+	}
+	return err
 }
 
 // moveRest is the pause between two tries to move a slot.
 const moveRest = 100 * time.Millisecond
 
-func moveSlot(ctx context.Context, slot string, from, to Member) error {
-	if err := to.want(ctx, "OK", "CLUSTER", "SETSLOT", slot, "IMPORTING", from.ID); err != nil {
+func (c *RedisCluster) move(ctx context.Context, slot int, target *Redis) error {
+	from, err := c.serving(ctx, slot)
+	if err != nil || from.Redis == target {
 		return err
 	}
-	if err := from.want(ctx, "OK", "CLUSTER", "SETSLOT", slot, "MIGRATING", to.ID); err != nil {
+	id, err := target.Do(ctx, "CLUSTER", "MYID")
+	if err != nil {
 		return err
 	}
-	host, port, _ := strings.Cut(to.Address, ":")
+	number := strconv.Itoa(slot)
+	if err := target.want(ctx, "OK", "CLUSTER", "SETSLOT", number, "IMPORTING", from.ID); err != nil {
+		return err
+	}
+	if err := from.want(ctx, "OK", "CLUSTER", "SETSLOT", number, "MIGRATING", id); err != nil {
+		return err
+	}
+	if err := from.migrate(ctx, number, target); err != nil {
+		return err
+	}
+	if err := target.want(ctx, "OK", "CLUSTER", "SETSLOT", number, "NODE", id); err != nil {
+		return err
+	}
+	_ = from.want(ctx, "OK", "CLUSTER", "SETSLOT", number, "NODE", id) // else it hears from the new owner
+	return nil
+}
+
+// migrate sends the keys of a slot over, until none is left.
+func (r *Redis) migrate(ctx context.Context, slot string, to *Redis) error {
+	host, port, err := net.SplitHostPort(to.Address)
+	if err != nil {
+		return err
+	}
 	for {
-		keys, err := from.Do(ctx, "CLUSTER", "GETKEYSINSLOT", slot, "1")
-		if err != nil {
+		keys, err := r.Do(ctx, "CLUSTER", "GETKEYSINSLOT", slot, "1")
+		if err != nil || keys == "" {
 			return err
 		}
-		if keys == "" {
-			break
-		}
-		out, err := from.Do(ctx, "MIGRATE", host, port, keys, "0", "5000")
+		out, err := r.Do(ctx, "MIGRATE", host, port, keys, "0", "5000")
 		if err != nil {
 			return err
 		}
@@ -109,9 +158,4 @@ func moveSlot(ctx context.Context, slot string, from, to Member) error {
 			return fmt.Errorf("migrate %s: %s", keys, out)
 		}
 	}
-	if err := to.want(ctx, "OK", "CLUSTER", "SETSLOT", slot, "NODE", to.ID); err != nil {
-		return err
-	}
-	_ = from.want(ctx, "OK", "CLUSTER", "SETSLOT", slot, "NODE", to.ID) // else it hears from the new owner
-	return nil
 }
