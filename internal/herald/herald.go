@@ -32,13 +32,15 @@ const (
 	// took t, touched sales wait 19 t.
 	restFactor = 19
 	// restMin is the least time between two looks at touched sales, and restEach
-	// more for each sale looked at: a thousand that all sell are looked at twice
-	// a second, or the looking would cost a twentieth of what they sell. restMax
-	// is the longest for each: one look that took long waited for the disk, and a
-	// buyer may wait for the next one.
+	// more for each SKU looked at, to restCalm in all: a thousand that all sell
+	// are looked at some times a second, or the looking, and the drawing of what
+	// it saw, would cost a tenth of what they sell.
 	restMin  = 20 * time.Millisecond
-	restEach = 500 * time.Microsecond
-	restMax  = 400 * time.Millisecond
+	restEach = 250 * time.Microsecond
+	restCalm = 500 * time.Millisecond
+	// restMax is the longest rest for each sale looked at: one look that took
+	// long waited for the disk, and a buyer may wait for the next one.
+	restMax = 400 * time.Millisecond
 )
 
 // Herald looks at every sale of the node. Its fields are set once.
@@ -69,7 +71,8 @@ type Herald struct {
 	swept    time.Time         // when every sale was last looked at
 	versions map[string]version
 	grants   map[shop.Bucket]numbers // at the last look that reached the bucket
-	looks    int                     // sales that the last round looked at
+	looks    int                     // sales that the last round looked at …
+	skus     int                     // … and SKUs of theirs
 	watched  string                  // the last one of those that Watch chose
 	deaf     string                  // why the sales could not be listed; guarded by mu
 }
@@ -162,7 +165,7 @@ func (h *Herald) Run(ctx context.Context) error {
 		began := h.Clock.Now()
 		next := h.Round(ctx, full)
 		now := h.Clock.Now()
-		rest.Reset(restAfter(now.Sub(began), h.looks))
+		rest.Reset(restAfter(now.Sub(began), h.looks, h.skus))
 		if at := now.Add(next); full || at.Before(deadline) { // a sale just published may open before the next full round
 			deadline = at
 		}
@@ -171,10 +174,10 @@ func (h *Herald) Run(ctx context.Context) error {
 }
 
 // restAfter returns how long touched sales wait after a round that took so long
-// and looked at so many.
-func restAfter(took time.Duration, looks int) time.Duration {
-	least := restMin + restEach*time.Duration(looks)
-	return max(least, min(restFactor*took, restMax*time.Duration(looks)))
+// and looked at so many sales and SKUs.
+func restAfter(took time.Duration, sales, skus int) time.Duration {
+	least := min(restMin+restEach*time.Duration(skus), restCalm)
+	return max(least, min(restFactor*took, restMax*time.Duration(sales)))
 }
 
 // Round looks once, at every sale or at the touched ones, and returns when to
@@ -211,6 +214,7 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 		}
 		if notice := h.look(ctx, h.listings[id], halted[id]); notice != nil {
 			notices = append(notices, notice)
+			h.skus += len(notice.Items)
 		}
 	}
 	h.Board.Post(notices...)
