@@ -2,14 +2,10 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,9 +16,9 @@ import (
 )
 
 // ownServer is one that the test may hurt, with an empty database.
-func ownServer(t *testing.T) *servers.Postgres {
+func ownServer(t *testing.T, settings ...string) *servers.Postgres {
 	t.Helper()
-	p, err := servers.StartPostgres(t.Context(), t.TempDir())
+	p, err := servers.StartPostgres(t.Context(), t.TempDir(), settings...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,47 +335,4 @@ func TestAnOrdersFaultFailsNoOtherOrder(t *testing.T) {
 	if held := b.held("s"); held != 1 {
 		t.Errorf("%d units held, want that of the one order", held)
 	}
-}
-
-func TestAFullDiskRefusesTheBatchAndGoesOnWhenThereIsRoom(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root for a small tmpfs")
-	}
-	p := ownServer(t)
-	b := newBook(t, p.URL("shop"))
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("doorbuster-full-%d", os.Getpid()))
-	info, err := os.Stat(filepath.Join(filepath.Dir(p.Log), "data"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner := info.Sys().(*syscall.Stat_t)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=2m,mode=0700,uid=%d,gid=%d", owner.Uid, owner.Gid)); err != nil {
-		t.Fatal("no tmpfs here: ", err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(syscall.Unmount(dir, syscall.MNT_DETACH), os.Remove(dir)); err != nil {
-			t.Error(err)
-		}
-	})
-	execute(t, b.url, "CREATE TABLESPACE small LOCATION '"+dir+"'")
-	execute(t, b.url, "ALTER TABLE doorbuster.claims SET TABLESPACE small")
-	var sold int64
-	var full error
-	for full == nil && sold < 100_000 {
-		if _, full = b.Decide(t.Context(), b.tickets("s", 100)); full == nil {
-			sold += 100
-		}
-	}
-	if !errors.Is(full, ledger.ErrFull) || sold == 0 {
-		t.Fatalf("after %d orders: %v, want %v", sold, full, ledger.ErrFull)
-	}
-	if held := b.held("s"); held != sold {
-		t.Errorf("%d units held, want %d", held, sold)
-	}
-	execute(t, b.url, "ALTER TABLE doorbuster.claims SET TABLESPACE pg_default")
-	b.mustSell(100)
-	b.sound()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/ledger/convoy"
 )
 
 // Options of Open.
@@ -37,7 +38,7 @@ type Ledger struct {
 	clock    *ledger.Clock
 	wall     *serverWall // nil where Options.Now is the wall clock
 	names    catalogue
-	queue    queue
+	queue    convoy.Convoy[*job]
 	looks    atomic.Int64 // batches of tickets to look up before they are decided
 	id       string
 	role     string // as which it works; empty: the user of the URL
@@ -63,6 +64,7 @@ func Open(ctx context.Context, options Options) (_ *Ledger, err error) {
 		options.Ticks = func() time.Duration { return options.Now().Sub(begin) }
 	}
 	l := &Ledger{options: options}
+	l.queue = convoy.Convoy[*job]{Max: groupMax, Lead: l.lead}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(explain(err), l.Close())
 	}

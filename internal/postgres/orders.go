@@ -61,8 +61,11 @@ func plain(text string) string {
 // change applies a rule to one order. A refusal may come with something to
 // write: it is told when that is on disk.
 func (l *Ledger) change(ctx context.Context, j *job) (shop.Order, error) {
-	j.turn = make(chan bool, 1)
-	if err := l.queued(ctx, j); err != nil {
+	err := l.queue.Run(ctx, j)
+	if err == nil {
+		err = j.err
+	}
+	if err != nil {
 		return shop.Order{}, fmt.Errorf("order %s: %w", j.order, err)
 	}
 	return j.answer, j.refused

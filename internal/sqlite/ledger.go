@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/ledger/convoy"
 )
 
 // Options of Open.
@@ -35,7 +36,7 @@ type Ledger struct {
 	fatal   chan error
 
 	names atomic.Pointer[catalogue] // as on disk
-	queue queue
+	queue convoy.Convoy[*job]
 
 	mu     sync.Mutex // of writing; held by one leader at a time
 	desk   *writer
@@ -66,6 +67,7 @@ func Open(ctx context.Context, options Options) (_ *Ledger, err error) {
 		return nil, err
 	}
 	l := &Ledger{options: options, lock: lock, fatal: make(chan error, 1)}
+	l.queue = convoy.Convoy[*job]{Max: groupMax, Lead: l.lead, Alone: func(j *job) bool { return j.alone }}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(explain(err), l.Close())
 	}
@@ -91,7 +93,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	if l.copier.conn, err = dialWriter(ctx, path); err != nil {
 		return err
 	}
-	if l.Books, err = openBooks(ctx, path, readersMax, l.queue.err); err != nil {
+	if l.Books, err = openBooks(ctx, path, readersMax, l.queue.Err); err != nil {
 		return err
 	}
 	names, err := loadCatalogue(ctx, l.desk.conn)
@@ -130,7 +132,8 @@ func (l *Ledger) Close() error {
 		return nil
 	}
 	l.closed = true
-	dead := l.queue.stop(errClosed)
+	before := l.queue.Stop(errClosed)
+	dead := before != nil && !errors.Is(before, errClosed)
 	l.copier.task.Wait()
 	var errs []error
 	if l.Books != nil {

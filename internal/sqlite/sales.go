@@ -158,7 +158,7 @@ func (l *Ledger) Sales(ctx context.Context) ([]ledger.Listing, error) {
 		listings = append(listings, ledger.Listing{Sale: *sale.shelf.Sale, Phase: sale.phase, Buckets: sale.buckets})
 	}
 	slices.SortFunc(listings, func(a, b ledger.Listing) int { return strings.Compare(a.Sale.ID, b.Sale.ID) })
-	return listings, cmp.Or(ctx.Err(), l.queue.err())
+	return listings, cmp.Or(ctx.Err(), l.queue.Err())
 }
 
 // Move implements ledger.Sales.
@@ -193,7 +193,7 @@ func (t *tx) move(ctx context.Context, sale *saleRow, phase shop.Phase) error {
 // Flip implements ledger.Sales. It writes only where a sale has to move.
 func (l *Ledger) Flip(ctx context.Context, heldBack []string) ([]string, error) {
 	if due := l.names.Load().due(l.clock.Now(), heldBack); len(due) == 0 {
-		return nil, cmp.Or(ctx.Err(), l.queue.err())
+		return nil, cmp.Or(ctx.Err(), l.queue.Err())
 	}
 	var moved []string
 	err := l.writeAlone(ctx, func(ctx context.Context, t *tx) error {

@@ -55,7 +55,7 @@ func (l *Ledger) Stand(ctx context.Context, sale string) (ledger.Stand, error) {
 // learn makes sure that the sale's books are in memory. Commits wait while
 // they are read, once in a ledger's life.
 func (l *Ledger) learn(ctx context.Context, sale *saleRow) error {
-	if err := cmp.Or(ctx.Err(), l.queue.err()); err != nil {
+	if err := cmp.Or(ctx.Err(), l.queue.Err()); err != nil {
 		return err
 	}
 	if _, ok := l.desk.stands.of(sale.shelf.Sale.ID); ok {

@@ -1,0 +1,156 @@
+// Package convoy lets callers who come at once share one transaction. The
+// first one that waits leads: it runs all that wait by then, wakes them, and
+// hands the lead on. So groups grow with the crowd, without a timer and without
+// a goroutine.
+package convoy
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Convoy is where callers wait for their job to be run. Max and Lead are set
+// before the first call.
+type Convoy[J any] struct {
+	// Max bounds the jobs of one group, so that the first of them does not wait
+	// for a crowd behind it.
+	Max int
+	// Lead runs a group. A job keeps its own outcome. ctx does not end.
+	Lead func(ctx context.Context, group []J)
+	// Alone reports whether a job shares with no other; nil: every one does.
+	Alone func(job J) bool
+
+	mu      sync.Mutex
+	waiting []*place[J]
+	leader  *place[J] // of the waiting, where it was told and has not begun
+	busy    bool      // somebody leads
+	stopped error     // what every later call returns
+}
+
+// place is one caller's in the line.
+type place[J any] struct {
+	job  J
+	err  error     // why the job did not run; set before turn
+	turn chan bool // true: lead, with this job among the led; false: done
+}
+
+// Run returns when the job was run, with others or alone. An error says that
+// it was not: ctx ended before its turn, or the convoy was stopped.
+func (c *Convoy[J]) Run(ctx context.Context, job J) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	own := &place[J]{job: job, turn: make(chan bool, 1)}
+	leads, err := c.join(own)
+	if err != nil {
+		return err
+	}
+	if !leads {
+		select {
+		case leads = <-own.turn:
+		case <-ctx.Done():
+			if c.leave(own) {
+				return ctx.Err()
+			}
+			leads = <-own.turn // it runs already: its outcome is near, and then known
+		}
+	}
+	if leads {
+		c.lead(context.WithoutCancel(ctx), own)
+	}
+	return own.err
+}
+
+// Stop makes every call from now on fail with err, those that wait included,
+// and returns what the convoy was stopped for before; nil: it was not.
+func (c *Convoy[J]) Stop(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.stopped
+	if before == nil {
+		c.stopped = err
+	}
+	return before
+}
+
+// Err returns what stopped the convoy; nil while it goes on.
+func (c *Convoy[J]) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped
+}
+
+// join puts a place into the line and reports whether its caller leads.
+func (c *Convoy[J]) join(p *place[J]) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped != nil {
+		return false, c.stopped
+	}
+	c.waiting = append(c.waiting, p)
+	if c.busy {
+		return false, nil
+	}
+	c.busy = true
+	return true, nil
+}
+
+// leave gives the place up, if nobody runs its job yet and its caller need not
+// lead.
+func (c *Convoy[J]) leave(p *place[J]) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := slices.Index(c.waiting, p)
+	if at < 0 || c.leader == p {
+		return false
+	}
+	c.waiting = slices.Delete(c.waiting, at, at+1)
+	return true
+}
+
+// lead runs what waits, the leader's own job among it.
+func (c *Convoy[J]) lead(ctx context.Context, own *place[J]) {
+	group, err := c.take()
+	if err == nil {
+		jobs := make([]J, len(group))
+		for i, p := range group {
+			jobs[i] = p.job
+		}
+		c.Lead(ctx, jobs)
+	}
+	c.pass()
+	for _, p := range group {
+		p.err = err
+		if p != own {
+			p.turn <- false
+		}
+	}
+}
+
+// take returns the next group, and what stopped the convoy.
+func (c *Convoy[J]) take() ([]*place[J], error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	alone := func(p *place[J]) bool { return c.Alone != nil && c.Alone(p.job) }
+	n := 1
+	for !alone(c.waiting[0]) && n < min(len(c.waiting), c.Max) && !alone(c.waiting[n]) {
+		n++
+	}
+	group := slices.Clone(c.waiting[:n])
+	c.waiting = slices.Delete(c.waiting, 0, n)
+	c.leader = nil
+	return group, c.stopped
+}
+
+// pass hands the lead to whoever waits longest.
+func (c *Convoy[J]) pass() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) == 0 {
+		c.busy = false
+		return
+	}
+	c.leader = c.waiting[0]
+	c.leader.turn <- true
+}
