@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	mathrand "math/rand/v2"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,13 +25,35 @@ func (n *Node) wireDoors() {
 		Desk: n.desk, Board: n.board, Gate: n.gate, Pages: n.pages, Guests: n.signer,
 		StartPayment: n.cashier.Start, Mounts: n.mounts(), Ready: n.ready,
 		Now: n.ledger.Clock().Now, Wall: time.Now, NewName: rand.Text, Jitter: mathrand.Int64N,
-		Log: n.options.Log, Options: web.Options{Hosts: c.Hosts, PageOrigins: c.PageOrigins},
+		Log: n.options.Log, Options: web.Options{Hosts: c.Hosts, PageOrigins: c.PageOrigins, ConnsMax: connsMax(openFiles())},
 	}
 	n.admin = &admin.Door{
 		Token: c.AdminToken, Publisher: n.publishNow, Sales: n.ledger, Orders: n.ledger, Supply: n.ledger,
 		Audit: n.auditor.Sale, Pay: n.cashier.Pay, Cancel: n.cashier.Cancel, Changed: n.changed,
 		Health: n.adminHealth, Metrics: n.metrics(), Log: n.options.Log,
 	}
+}
+
+// filesAside are kept from buyers where files are short: for the stores, the
+// operators and the log. A node has some 20 connections to PostgreSQL, and a few
+// to each node of Redis.
+const filesAside = 128
+
+// connsMax is how many buyers' connections a limit of open files allows.
+func connsMax(files uint64) int {
+	if files >= web.ConnsMax+filesAside {
+		return web.ConnsMax
+	}
+	return int(max(files/2, files-min(files, filesAside))) //nolint:gosec // below ConnsMax
+}
+
+// openFiles is how many files this process may have open.
+func openFiles() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return web.ConnsMax + filesAside // as if there were no limit
+	}
+	return limit.Cur
 }
 
 // mounts are the sandbox cashier's pages and its callback.

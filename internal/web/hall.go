@@ -1,10 +1,12 @@
 package web
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/gate"
@@ -51,6 +53,10 @@ func newHall(listener net.Listener, d *Door, full, crowded []byte) *hall {
 func (h *hall) Accept() (net.Conn, error) {
 	for {
 		raw, err := h.Listener.Accept()
+		if passing(err) {
+			<-time.NewTimer(acceptRest).C
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -65,6 +71,24 @@ func (h *hall) Accept() (net.Conn, error) {
 		_, _ = raw.Write(answer)
 		_ = raw.Close()
 	}
+}
+
+// acceptRest is the pause after a connection that the system could not hand
+// over: whoever waits goes on waiting, and the loop does not spin.
+const acceptRest = 50 * time.Millisecond
+
+// passing reports an error of accepting that says nothing of the listener: the
+// caller has left, or the process or the machine is out of something that comes
+// back, such as file descriptors.
+func passing(err error) bool {
+	for _, fault := range []error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED,
+	} {
+		if errors.Is(err, fault) {
+			return true
+		}
+	}
+	return false
 }
 
 // enter takes a place, or returns the answer to send instead.
