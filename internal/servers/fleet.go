@@ -16,6 +16,7 @@ type Fleet struct {
 	Database *Proxy        // the nodes' link to PostgreSQL; nil: Bare
 	Redis    *RedisCluster // nil: Single
 	Single   *Redis
+	Counter  *Proxy    // the nodes' link to Single; nil: Bare
 	Rabbit   *RabbitMQ // nil: no broker
 	Broker   *Proxy    // the nodes' link to RabbitMQ; nil: Bare
 	Nodes    []*Node
@@ -108,7 +109,9 @@ func (f *Fleet) startRedis(ctx context.Context) error {
 	switch {
 	case err != nil:
 	case f.options.Masters == 0:
-		f.Single, err = StartRedis(ctx, dir)
+		if f.Single, err = StartRedis(ctx, dir); err == nil {
+			f.Counter, err = f.link(ctx, f.Single.Address)
+		}
 	case f.options.Bare:
 		f.Redis, err = StartRedisCluster(ctx, dir, f.options.Masters, 1)
 	default:
@@ -145,7 +148,7 @@ func (f *Fleet) Env() []string {
 	if f.Redis != nil {
 		redis = f.Redis.URL()
 	} else {
-		redis = f.Single.URL()
+		redis = through(f.Counter, f.Single.URL(), f.Single.Address)
 	}
 	env := append([]string{
 		"DOORBUSTER_DATABASE_URL=" + through(f.Database, f.Postgres.URL(fleetDatabase), f.Postgres.Address),
@@ -195,7 +198,7 @@ func (f *Fleet) Stop() error {
 	if f.Postgres != nil {
 		faults = append(faults, f.Postgres.Stop())
 	}
-	for _, p := range []*Proxy{f.Database, f.Broker} {
+	for _, p := range []*Proxy{f.Database, f.Counter, f.Broker} {
 		if p != nil {
 			faults = append(faults, p.Close())
 		}

@@ -21,43 +21,49 @@ type Postgres struct {
 	*Process
 	Address string // host:port
 
-	dir  string
-	user *User
+	dir      string
+	user     *User
+	settings []string
 }
 
 // StartPostgres makes a database cluster in dir, which is empty, and serves it
 // on a free loopback port to everybody there. It never runs as root, so the
-// folders above dir are made passable.
-func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
-	p := &Postgres{dir: dir}
+// folders above dir are made passable. settings are further ones, such as
+// "max_connections=20".
+func StartPostgres(ctx context.Context, dir string, settings ...string) (*Postgres, error) {
+	p := &Postgres{dir: dir, settings: settings}
+	return p, p.make(ctx, "initdb", "--username="+postgresUser, "--auth=trust",
+		"--encoding=UTF8", "--locale=C", "--no-sync", "--data-checksums")
+}
+
+// make lets a program fill the data folder, and serves it.
+func (p *Postgres) make(ctx context.Context, program string, args ...string) error {
 	if err := p.lodge(); err != nil {
-		return nil, err
+		return err
 	}
 	made, err := Start(Command{
-		Name: "initdb", User: p.user, Dir: dir, Log: filepath.Join(dir, "initdb.log"),
-		Args: []string{
-			"--pgdata=" + p.data(), "--username=" + postgresUser, "--auth=trust",
-			"--encoding=UTF8", "--locale=C", "--no-sync", "--data-checksums",
-		},
+		Name: program, User: p.user, Dir: p.dir, Log: filepath.Join(p.dir, program+".log"),
+		Args: append([]string{"--pgdata=" + p.Data()}, args...),
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	select {
 	case <-made.Exited():
 	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), made.Kill())
+		return errors.Join(ctx.Err(), made.Kill())
 	}
 	if state := made.State(); !state.Success() {
-		return nil, fmt.Errorf("initdb: %s: %s", state, made.Said())
+		return fmt.Errorf("%s: %s: %s", program, state, made.Said())
 	}
 	if p.Address, err = FreeAddress(); err != nil {
-		return nil, err
+		return err
 	}
-	return p, p.serve(ctx)
+	return p.serve(ctx)
 }
 
-func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
+// Data is the folder with the server's files.
+func (p *Postgres) Data() string { return filepath.Join(p.dir, "data") }
 
 // lodge gives the folder to whom the server runs as.
 func (p *Postgres) lodge() error {
@@ -99,14 +105,17 @@ func (p *Postgres) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	args := []string{"-D", p.Data(), "-p", port}
+	for _, setting := range append([]string{
+		"listen_addresses=" + host,
+		"unix_socket_directories=", // a path of a test may be too long for a socket
+		"shared_buffers=128MB", "max_connections=200", "fsync=on",
+		"max_wal_size=4GB", "log_min_messages=warning",
+	}, p.settings...) {
+		args = append(args, "-c", setting)
+	}
 	process, err := Start(Command{
-		Name: "postgres", User: p.user, Dir: p.dir, Log: filepath.Join(p.dir, "postgres.log"),
-		Args: []string{
-			"-D", p.data(), "-p", port, "-c", "listen_addresses=" + host,
-			"-c", "unix_socket_directories=", // a path of a test may be too long for a socket
-			"-c", "shared_buffers=128MB", "-c", "max_connections=200", "-c", "fsync=on",
-			"-c", "max_wal_size=4GB", "-c", "log_min_messages=warning",
-		},
+		Name: "postgres", User: p.user, Dir: p.dir, Log: filepath.Join(p.dir, "postgres.log"), Args: args,
 	})
 	if err != nil {
 		return err
@@ -131,6 +140,13 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 	}
 	_, err = Output(ctx, "createdb", "-h", host, "-p", port, "-U", postgresUser, name)
 	return err
+}
+
+// Ask runs a statement with psql and returns what it printed: rows, and
+// columns with a bar between them.
+func (p *Postgres) Ask(ctx context.Context, database, statement string) (string, error) {
+	out, err := Output(ctx, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", statement, p.URL(database))
+	return strings.TrimSpace(out), err
 }
 
 // Stop ends the server in order; clients are sent away.
