@@ -62,6 +62,20 @@ type Cashier struct {
 	Log   *slog.Logger
 }
 
+// Order returns an order as it now stands and where its buyer goes after paying,
+// for a payment page that may have been given out at another node; a
+// shop.Refusal where there is none.
+func (c *Cashier) Order(ctx context.Context, id shop.ClaimID) (shop.Order, string, error) {
+	order, err := c.Claims.Order(ctx, id)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return shop.Order{}, "", shop.Refusal{Code: shop.NotFound, Detail: "There is no such order."}
+	}
+	if err != nil {
+		return shop.Order{}, "", fmt.Errorf("look at order %s: %w", id, err)
+	}
+	return order, c.returnTo(&order), nil
+}
+
 // Start returns the address at which the buyer pays for the order. Calling it
 // again leads to the same payment.
 func (c *Cashier) Start(ctx context.Context, buyer string, id shop.ClaimID) (string, error) {

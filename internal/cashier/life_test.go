@@ -34,12 +34,14 @@ func (w *town) taken(t *testing.T) []string {
 	}
 	var references []string
 	for _, order := range orders {
-		charge, there, err := w.Load().Paid(t.Context(), order.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if there {
-			references = append(references, charge.Reference)
+		for _, node := range w.nodes() {
+			charge, there, err := node.Load().Paid(t.Context(), order.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if there {
+				references = append(references, charge.Reference)
+			}
 		}
 	}
 	return references
@@ -63,13 +65,26 @@ func lives() *rapid.Generator[[]step] {
 // Random buyers, a merchant, a bad line and time do to a shop what they can.
 // design: protocol.md, I2, I3 and I8; faults.md 46 to 50.
 func TestEachChargeIsOnePaidOrderOrOneRefundDue(t *testing.T) {
+	t.Run("at one node", func(t *testing.T) { liveAndSettle(t, newTown) })
+	t.Run("at two nodes", func(t *testing.T) {
+		liveAndSettle(t, func(t *testing.T) *town {
+			t.Helper()
+			here, _ := newTwins(t)
+			return here
+		})
+	})
+}
+
+func liveAndSettle(t *testing.T, build func(*testing.T) *town) {
 	ends := map[shop.Status]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		steps, seed := lives().Draw(rt, "steps"), rapid.Uint64().Draw(rt, "line")
 		var fault string
 		synctest.Test(t, func(t *testing.T) {
-			w := newTown(t)
-			defer w.stop()
+			w := build(t)
+			for _, node := range w.nodes() {
+				defer node.stop()
+			}
 			if fault = w.live(t, steps, seed); fault == "" {
 				fault = w.settle(t, ends)
 			}
@@ -87,8 +102,10 @@ func TestEachChargeIsOnePaidOrderOrOneRefundDue(t *testing.T) {
 
 // live takes the steps and returns what does not add up after one of them.
 func (w *town) live(t *testing.T, steps []step, seed uint64) string {
-	w.chance = rand.New(rand.NewPCG(seed, 0))
-	w.turn(mixed)
+	for i, node := range w.nodes() {
+		node.chance = rand.New(rand.NewPCG(seed, uint64(i)))
+		node.turn(mixed)
+	}
 	var pages []string
 	var orders []shop.Order
 	for i, step := range steps {
@@ -100,31 +117,31 @@ func (w *town) live(t *testing.T, steps []step, seed uint64) string {
 		if len(orders) == 0 {
 			continue
 		}
-		order := orders[step.n%len(orders)]
+		order, here := orders[step.n%len(orders)], w.at(step.n/100)
 		switch step.action {
 		case "start":
-			if page, err := w.cashier.Start(t.Context(), order.Buyer, order.ID); err == nil {
+			if page, err := here.cashier.Start(t.Context(), order.Buyer, order.ID); err == nil {
 				pages = append(pages, page)
 			}
 		case "pay", "decline", "leave":
 			if len(pages) > 0 {
-				w.press(pages[step.n%len(pages)], step.action)
+				here.press(pages[step.n%len(pages)], step.action)
 			}
 		case "replay":
 			synctest.Wait()
 			if len(w.calls) > 0 {
-				w.post(w.calls[step.n%len(w.calls)])
+				here.post(w.calls[step.n%len(w.calls)])
 			}
 		case "wait":
 			time.Sleep(time.Duration(step.n%180) * time.Second)
 		case "full":
 			w.ledger.Fail([]error{nil, nil, ledger.ErrFull}[step.n%3])
 		case "restart":
-			w.reopen(t)
+			here.reopen(t)
 		case "weather":
-			w.turn(weather(step.n) % seasons)
+			here.turn(weather(step.n) % seasons)
 		default:
-			w.merchant(t, step, &order)
+			here.merchant(t, step, &order)
 		}
 		synctest.Wait()
 		if faults := w.ledger.Broken(nil); len(faults) > 0 {
@@ -149,7 +166,9 @@ func (w *town) merchant(t *testing.T, step step, order *shop.Order) {
 
 // settle heals everything, lets time go by and returns what does not add up.
 func (w *town) settle(t *testing.T, ends map[shop.Status]int) string {
-	w.turn(fair)
+	for _, node := range w.nodes() {
+		node.turn(fair)
+	}
 	w.ledger.Fail(nil)
 	time.Sleep(6 * time.Minute) // a hold, and the longest wait before an event is sent again
 	synctest.Wait()

@@ -47,8 +47,10 @@ type books interface {
 }
 
 // town is a shop and its payment provider with a bad line between them, in a
-// bubble of synctest.
+// bubble of synctest; or one of two nodes of a shop.
 type town struct {
+	twin    *town  // the other node, over the same ledger; nil: there is none
+	name    string // tells the references of two nodes apart
 	ledger  books
 	clock   *ledger.Clock
 	cashier *cashier.Cashier
@@ -161,6 +163,31 @@ func newTown(t *testing.T) *town {
 	return townOver(t, kept, clock)
 }
 
+// newTwins builds two towns over one ledger in memory.
+func newTwins(t *testing.T) (here, there *town) {
+	t.Helper()
+	here = newTown(t)
+	there = townOver(t, here.ledger, here.clock)
+	here.twin, there.twin, there.name = there, here, "there"
+	return here, there
+}
+
+// at returns the node at which the n-th thing happens.
+func (w *town) at(n int) *town {
+	if w.twin != nil && n%2 == 1 {
+		return w.twin
+	}
+	return w
+}
+
+// nodes are all that serve the shop.
+func (w *town) nodes() []*town {
+	if w.twin != nil {
+		return []*town{w, w.twin}
+	}
+	return []*town{w}
+}
+
 func townOver(t *testing.T, kept books, clock *ledger.Clock) *town {
 	t.Helper()
 	w := &town{ledger: kept, clock: clock, folder: t.TempDir(), halt: func() {}, counted: map[cashier.Outcome]int{}}
@@ -194,8 +221,8 @@ func (w *town) reopen(t *testing.T) {
 	p, err := sandbox.Open(sandbox.Config{
 		Folder: w.folder, Keys: []gate.Secret{gate.NewSecret([]byte(strings.Repeat("k", 32)))},
 		Callback: "http://shop.test/events", Client: &http.Client{Transport: w}, Now: w.clock.Now,
-		Random: func() string { return strconv.FormatInt(w.names.Add(1), 10) },
-		Log:    slog.New(slog.DiscardHandler),
+		Random: func() string { return w.name + strconv.FormatInt(w.names.Add(1), 10) },
+		Order:  w.cashier.Order, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ type Config struct {
 	Hosts       []string
 	PageOrigins []string // "*" alone: any
 
-	Data        string // folder of the embedded ledger and the generated secrets
+	Data        string // folder of the embedded ledger, the generated secrets and the sandbox's journal
 	DatabaseURL string
 	RedisURL    string
 	AMQPURL     string

@@ -123,7 +123,7 @@ func TestStoresOfSeveralNodesGoTogether(t *testing.T) {
 		"--redis-url (flag): needs --database-url":                        {RedisURL: &redis},
 		"--amqp-url (flag): needs --redis-url":                            {DatabaseURL: &database, AMQPURL: new("amqp://mq.example")},
 		"--migrate-url (flag): needs --database-url":                      {MigrateURL: &database},
-		"--payments (flag): the sandbox cashier needs a node that stands": {DatabaseURL: &database, RedisURL: &redis, Payments: new("sandbox")},
+		"DOORBUSTER_PAYMENTS_KEY: is not set; with --redis-url all nodes": {DatabaseURL: &database, RedisURL: &redis, Payments: new("sandbox")},
 	} {
 		flags.Data = new(t.TempDir())
 		if _, err := config.Read(flags, secrets); err == nil || !strings.Contains(err.Error(), want) {

@@ -19,7 +19,7 @@ type Flags struct {
 	Hosts       *string `name:"hosts" placeholder:"NAME,…" group:"Addresses" help:"Names accepted in Host, else 400. Default: any."`
 	PageOrigins *string `name:"page-origins" placeholder:"ORIGIN,…" group:"Addresses" help:"Origins whose pages may call the buyers' API (CORS); * is any. Default: none but its own."`
 
-	Data        *string `name:"data" preset:"./doorbuster-data" placeholder:"DIR" group:"Storage" help:"Folder of the embedded ledger and the generated secrets."`
+	Data        *string `name:"data" preset:"./doorbuster-data" placeholder:"DIR" group:"Storage" help:"Folder of the embedded ledger, the generated secrets and what the sandbox cashier took."`
 	DatabaseURL *string `name:"database-url" placeholder:"URL" group:"Storage" help:"postgres://…: the ledger is PostgreSQL. Default: SQLite in --data."`
 	MigrateURL  *string `name:"migrate-url" placeholder:"URL" group:"Storage" help:"The same database by a user who may change its schema, used at the start alone. Default: --database-url."`
 	RedisURL    *string `name:"redis-url" placeholder:"URL" group:"Storage" help:"redis://host:port[,host:port…]: the fast stock is Redis; several hosts are a Redis Cluster. Needs --database-url. Default: memory."`

@@ -53,16 +53,18 @@ func isSecret(name string) bool {
 // unshared returns a fault where the nodes of a shop must have the same secret
 // and this one would make its own.
 func (c *Config) unshared(spec secretSpec, source string) shop.Faults {
-	if !c.Distributed() || !spec.shared() || (source != "" && source != "file "+filepath.Join(c.Data, spec.name)) {
+	if !c.Distributed() || !c.shares(spec) || (source != "" && source != "file "+filepath.Join(c.Data, spec.name)) {
 		return nil
 	}
 	return shop.Faults{{Field: EnvOf(spec.name), Wrong: fmt.Sprintf(
 		"is not set; with --redis-url all nodes need the same one: set it, or %s_FILE", EnvOf(spec.name))}}
 }
 
-// shared reports whether the nodes of a shop must have the same one. The
-// sandbox's key is its node's own.
-func (s secretSpec) shared() bool { return s.name != "payments-key" }
+// shares reports whether the nodes of a shop need the secret, and so the same
+// one. The sandbox's is needed where that is open: any node knows its pages.
+func (c *Config) shares(spec secretSpec) bool {
+	return spec.name != "payments-key" || c.Payments == Sandbox
+}
 
 // found says where a secret came from; an empty source is nowhere yet.
 type found struct {
@@ -184,16 +186,17 @@ func readSecretFile(path string) (gate.Secret, error) {
 
 // Prepare makes the folder of a node that stands alone (0700) and the secrets
 // that it has not got (0600). Two processes that prepare one folder at the same
-// time end up with the same secrets. One of several nodes keeps nothing there.
+// time end up with the same secrets. One of several nodes keeps nothing there
+// but what its sandbox cashier took: its secrets are everybody's.
 func (c *Config) Prepare() error {
-	if c.Distributed() {
+	if c.Distributed() && c.Payments != Sandbox {
 		return nil
 	}
 	if err := prepareFolder(c.Data); err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
 	for i, f := range c.secrets {
-		if f.source != "" {
+		if f.source != "" || c.Distributed() {
 			continue
 		}
 		path := filepath.Join(c.Data, f.spec.name)

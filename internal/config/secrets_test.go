@@ -77,6 +77,34 @@ func TestTheFirstStartMakesSecretsAndTheSecondKeepsThem(t *testing.T) {
 	}
 }
 
+// One of several nodes keeps in its folder what its sandbox cashier took, and
+// nothing of what all share; without that cashier, nothing at all.
+func TestOneOfSeveralNodesMakesAFolderForItsSandboxAndNoSecret(t *testing.T) {
+	env := []string{
+		"DOORBUSTER_DATABASE_URL", "postgres://doorbuster@db.example/doorbuster", "DOORBUSTER_REDIS_URL", "redis://a.example:6379",
+		"DOORBUSTER_BUYER_KEY", strings.Repeat("b", 32), "DOORBUSTER_ADMIN_TOKEN", strings.Repeat("a", 32), "DOORBUSTER_ROOT_KEY", strings.Repeat("r", 32),
+	}
+	data := filepath.Join(t.TempDir(), "node-1")
+	if err := read(t, data, env...).Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(data); !os.IsNotExist(err) {
+		t.Errorf("without the sandbox a folder was made (%v)", err)
+	}
+	env = append(env, "DOORBUSTER_PAYMENTS", "sandbox", "DOORBUSTER_PAYMENTS_KEY", strings.Repeat("p", 32))
+	c := read(t, data, env...)
+	if err := c.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(data)
+	if err != nil || len(entries) > 0 || mode(t, data) != 0o700 {
+		t.Errorf("the folder holds %v (%v), mode %o; want nothing, closed to others", entries, err, mode(t, data))
+	}
+	if string(c.PaymentsKey.Reveal()) != strings.Repeat("p", 32) {
+		t.Error("the shared key is not the one that was given")
+	}
+}
+
 func TestProcessesThatStartTogetherAgreeOnTheSecrets(t *testing.T) {
 	data := t.TempDir()
 	configs := make([]*config.Config, 4)

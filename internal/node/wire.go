@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"net"
@@ -98,13 +99,19 @@ func (n *Node) openSandbox() error {
 	provider, err := sandbox.Open(sandbox.Config{
 		Folder: c.Data, Keys: []gate.Secret{c.PaymentsKey}, Callback: "http://" + n.buyers.Addr().String() + callbackPath, Host: host,
 		Client: &http.Client{Timeout: outMax}, Now: n.ledger.Clock().Now, Random: rand.Text, Log: n.options.Log,
-		Names: n.names, Render: n.pages.SandboxPage,
+		Order: n.payable, Names: n.names, Render: n.pages.SandboxPage,
 	})
 	if err != nil {
 		return fmt.Errorf("open the sandbox cashier: %w", err)
 	}
 	n.sandbox = provider
 	return nil
+}
+
+// payable asks the cashier, who is hired after the sandbox, of an order that
+// is to be paid.
+func (n *Node) payable(ctx context.Context, id shop.ClaimID) (shop.Order, string, error) {
+	return n.cashier.Order(ctx, id)
 }
 
 // names returns what a sale and its item are called.

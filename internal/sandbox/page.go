@@ -1,12 +1,14 @@
 package sandbox
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
 
 	"github.com/doorbuster/doorbuster/internal/page"
 	"github.com/doorbuster/doorbuster/internal/payments"
+	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
 // declinedMark in a page's query shows that an attempt was just declined. A
@@ -24,28 +26,31 @@ func (p *Provider) Handler() http.Handler {
 	return mux
 }
 
-// find returns the payment whose page the request names, or answers 404.
-func (p *Provider) find(w http.ResponseWriter, r *http.Request) (payment, bool) {
+// find returns the payment whose page the request names, and where it stands,
+// or answers that there is none.
+func (p *Provider) find(w http.ResponseWriter, r *http.Request) (payment, state, bool) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer") // the address is the key to the page
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	id, genuine := p.order(r.PathValue("page"))
 	if !genuine {
 		http.Error(w, "There is no such payment.", http.StatusNotFound)
-		return payment{}, false
+		return payment{}, over, false
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	known, ok := p.payments[id]
-	if !ok {
+	found, state, err := p.look(r.Context(), id)
+	if _, unknown := errors.AsType[shop.Refusal](err); unknown {
 		http.Error(w, "This payment is over. Go back to your order to see where it stands, or to pay again.", http.StatusNotFound)
-		return payment{}, false
+		return payment{}, over, false
 	}
-	return *known, true
+	if err != nil {
+		p.fault(w, err)
+		return payment{}, over, false
+	}
+	return found, state, true
 }
 
 func (p *Provider) show(w http.ResponseWriter, r *http.Request) {
-	payment, ok := p.find(w, r)
+	payment, state, ok := p.find(w, r)
 	if !ok {
 		return
 	}
@@ -58,7 +63,7 @@ func (p *Provider) show(w http.ResponseWriter, r *http.Request) {
 	if title, item, ok := p.config.Names(payment.Sale, payment.SKU); ok {
 		view.Title, view.Item = title, item
 	}
-	switch payment.state(p.config.Now()) {
+	switch state {
 	case open:
 		if r.URL.Query().Has(declinedMark) {
 			view.State = page.SandboxDeclined
@@ -86,14 +91,16 @@ func (p *Provider) show(w http.ResponseWriter, r *http.Request) {
 // pay takes the money and leads back to the shop; where none may be taken, to
 // the page that says so.
 func (p *Provider) pay(w http.ResponseWriter, r *http.Request) {
-	payment, ok := p.find(w, r)
+	payment, state, ok := p.find(w, r)
 	if !ok {
 		return
 	}
-	state, err := p.take(payment.order)
-	if err != nil {
-		p.fault(w, err)
-		return
+	if state == open || payment.Charge != nil { // which may not be on disk yet
+		var err error
+		if state, err = p.take(payment); err != nil {
+			p.fault(w, err)
+			return
+		}
 	}
 	if state == paid {
 		redirect(w, payment.ReturnTo)
@@ -103,31 +110,31 @@ func (p *Provider) pay(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Provider) decline(w http.ResponseWriter, r *http.Request) {
-	payment, ok := p.find(w, r)
+	payment, state, ok := p.find(w, r)
 	if !ok {
 		return
 	}
-	p.notice(&payment, typeDeclined)
+	if state == open {
+		p.notice(payment.order, typeDeclined)
+	}
 	redirect(w, pagePrefix+r.PathValue("page")+"?"+declinedMark)
 }
 
 func (p *Provider) leave(w http.ResponseWriter, r *http.Request) {
-	payment, ok := p.find(w, r)
+	payment, state, ok := p.find(w, r)
 	if !ok {
 		return
 	}
-	p.notice(&payment, typeAbandoned)
+	if state == open {
+		p.notice(payment.order, typeAbandoned)
+	}
 	redirect(w, payment.ReturnTo)
 }
 
 // notice reports an event without money. Nothing hangs on its arrival.
-func (p *Provider) notice(payment *payment, kind string) {
-	now := p.config.Now()
-	if payment.state(now) != open {
-		return
-	}
+func (p *Provider) notice(order shop.ClaimID, kind string) {
 	p.outbox.put(&letter{
-		id: "evt_" + p.config.Random(), kind: kind, at: now.UTC(), charge: payments.Charge{Order: payment.order},
+		id: "evt_" + p.config.Random(), kind: kind, at: p.config.Now().UTC(), charge: payments.Charge{Order: order},
 	})
 }
 

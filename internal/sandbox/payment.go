@@ -44,7 +44,7 @@ type charge struct {
 func newPayment(order *shop.Order, returnTo string) *payment {
 	return &payment{
 		Sale: order.Sale, SKU: order.SKU, Quantity: order.Quantity, Amount: order.Amount,
-		Currency: order.Currency, PayBy: order.PayBy, ReturnTo: returnTo,
+		Currency: order.Currency, PayBy: order.PayBy, ReturnTo: returnTo, order: order.ID,
 	}
 }
 

@@ -1,5 +1,9 @@
 // Package sandbox is a payment provider for demonstrations and tests: it takes
 // no money, but keeps, signs and reports what it "took" as a real one would.
+//
+// Each node of a shop has one of its own, with a journal of its own. They
+// share a key, so that each knows the others' pages, and the shop's ledger:
+// where the journal does not know how an order stands, that does.
 package sandbox
 
 import (
@@ -13,6 +17,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,9 +42,10 @@ const (
 // pagePrefix is the path under which each payment has its page.
 const pagePrefix = "/sandbox/pay/"
 
-// Config is what a sandbox needs. Every field is needed but Base and Host.
+// Config is what a sandbox needs. Every field is needed but Base, Host and
+// Order.
 type Config struct {
-	Folder   string        // where sandbox.journal lies
+	Folder   string        // where sandbox.journal lies; this sandbox's alone
 	Keys     []gate.Secret // the first signs; every one verifies, so that keys can be exchanged
 	Base     string        // where Handler is reached from outside; empty: the page's own origin
 	Callback string        // address that events are posted to
@@ -49,6 +55,10 @@ type Config struct {
 	Random   func() string // text that no two calls share
 	Log      *slog.Logger
 
+	// Order asks the shop how an order stands, and where its buyer goes after
+	// paying; a shop.Refusal: there is none. nil: only this sandbox's pages are
+	// served here, and what it was told is all that it knows.
+	Order func(ctx context.Context, id shop.ClaimID) (order shop.Order, returnTo string, err error)
 	// Names returns what a sale and its item are called; false: not known,
 	// and the page shows their ids.
 	Names func(sale, sku string) (title, item string, ok bool)
@@ -60,6 +70,7 @@ type Config struct {
 // its pages.
 type Provider struct {
 	config  Config
+	lock    *os.File
 	journal *journal
 	outbox  outbox
 
@@ -75,11 +86,13 @@ func Open(config Config) (*Provider, error) {
 		return nil, fmt.Errorf("the sandbox needs a signing key of %d bytes or more", sha256.Size)
 	}
 	p := &Provider{config: config, payments: map[shop.ClaimID]*payment{}, outbox: newOutbox()}
-	journal, err := openJournal(filepath.Join(config.Folder, journalName), p.replay)
-	if err != nil {
+	var err error
+	if p.lock, err = lockFolder(config.Folder); err != nil {
 		return nil, err
 	}
-	p.journal = journal
+	if p.journal, err = openJournal(filepath.Join(config.Folder, journalName), p.replay); err != nil {
+		return nil, errors.Join(err, p.lock.Close())
+	}
 	for _, payment := range p.payments {
 		if payment.Charge != nil && !payment.Acked {
 			p.outbox.put(payment.letter())
@@ -89,7 +102,7 @@ func Open(config Config) (*Provider, error) {
 }
 
 // Close releases the journal. No call follows it.
-func (p *Provider) Close() error { return p.journal.close() }
+func (p *Provider) Close() error { return errors.Join(p.journal.close(), p.lock.Close()) }
 
 // Start returns the address of the order's payment page.
 func (p *Provider) Start(_ context.Context, order shop.Order, returnTo string) (string, error) {
@@ -101,20 +114,25 @@ func (p *Provider) Start(_ context.Context, order shop.Order, returnTo string) (
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known, started := p.payments[order.ID]
-	if started && known.ReturnTo == returnTo {
+	if known, started := p.payments[order.ID]; started && known.ReturnTo == returnTo {
 		return p.pageURL(order.ID), nil
 	}
-	if !started && len(p.payments) >= paymentsMax {
-		return "", shop.Refusal{
+	if err := p.begin(newPayment(&order, returnTo)); err != nil {
+		return "", err
+	}
+	return p.pageURL(order.ID), nil
+}
+
+// begin journals a payment, or another way back from one. The caller holds
+// p.mu.
+func (p *Provider) begin(payment *payment) error {
+	if _, started := p.payments[payment.order]; !started && len(p.payments) >= paymentsMax {
+		return shop.Refusal{
 			Code: shop.Overloaded, Detail: "The sandbox cashier is full. Try again in a minute.", RetryAfter: time.Minute,
 		}
 	}
 	// Not synced: a page that a power cut forgot is started again.
-	if err := p.write(record{Op: opStart, Order: order.ID.String(), Payment: newPayment(&order, returnTo)}); err != nil {
-		return "", err
-	}
-	return p.pageURL(order.ID), nil
+	return p.write(record{Op: opStart, Order: payment.order.String(), Payment: payment})
 }
 
 // checkReturn keeps script and foreign schemes out of the links of a page.
@@ -130,7 +148,9 @@ func checkReturn(address string) error {
 	return fmt.Errorf("the return address %q is neither an http(s) URL nor a path of this site", address)
 }
 
-// Paid reports the order's charge. What it reports is on disk.
+// Paid reports the order's charge. What it reports is on disk. It knows this
+// node's journal alone: a charge that another node took in the last moment, and
+// whose report is still on its way, becomes a late payment in the ledger.
 func (p *Provider) Paid(_ context.Context, id shop.ClaimID) (payments.Charge, bool, error) {
 	p.mu.Lock()
 	payment, ok := p.payments[id]
@@ -159,13 +179,19 @@ func (p *Provider) End(_ context.Context, id shop.ClaimID) error {
 }
 
 // take charges an open payment, once, and returns its state on disk. Two
-// clicks at once are one charge, and both wait until it is durable.
-func (p *Provider) take(id shop.ClaimID) (state, error) {
+// clicks at once are one charge, and both wait until it is durable. Two at two
+// nodes may be two charges: the ledger takes one, and the other is due for
+// refund.
+func (p *Provider) take(due payment) (state, error) {
+	id := due.order
 	p.mu.Lock()
 	payment, ok := p.payments[id]
-	if !ok {
-		p.mu.Unlock()
-		return over, nil
+	if !ok { // its page was given out by another node
+		if err := p.begin(&due); err != nil {
+			p.mu.Unlock()
+			return open, err
+		}
+		payment = p.payments[id]
 	}
 	now := p.config.Now()
 	before := payment.state(now)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,12 +72,18 @@ type stage struct {
 	host   string
 	pages  *page.Pages
 	names  atomic.Int64
+	name   string  // tells the references of two stages apart
+	orders *orders // nil: the sandbox knows what it is told
 	halt   func()
 
 	*Provider
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T) *stage { return stageOf(t, "", nil) }
+
+// stageOf sets a stage for one of several sandboxes, by name, that share a shop's
+// orders.
+func stageOf(t *testing.T, name string, orders *orders) *stage {
 	t.Helper()
 	pages, err := page.New()
 	if err != nil {
@@ -84,23 +91,33 @@ func newStage(t *testing.T) *stage {
 	}
 	s := &stage{
 		folder: t.TempDir(), shop: &shopEnd{status: http.StatusNoContent},
-		keys: []gate.Secret{keyOf("k")}, pages: pages, halt: func() {},
+		keys: []gate.Secret{keyOf("k")}, pages: pages, name: name, orders: orders, halt: func() {},
 	}
 	s.restart(t)
 	return s
 }
 
-// restart opens the folder again, as after kill -9: nothing was closed.
+// restart opens the folder again, as after kill -9: nothing was closed, but the
+// kernel gives the lock back.
 func (s *stage) restart(t *testing.T) {
 	t.Helper()
 	s.halt()
-	p, err := Open(Config{
+	if s.Provider != nil {
+		if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := Config{
 		Folder: s.folder, Keys: s.keys, Host: s.host, Callback: "http://shop.test/events",
 		Client: &http.Client{Transport: s.shop}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-		Random: func() string { return "random" + strconv.FormatInt(s.names.Add(1), 10) },
+		Random: func() string { return "random" + s.name + strconv.FormatInt(s.names.Add(1), 10) },
 		Names:  func(string, string) (string, string, bool) { return "Retro <85>", "EU 42", true },
 		Render: s.pages.SandboxPage,
-	})
+	}
+	if s.orders != nil {
+		config.Order = s.orders.order
+	}
+	p, err := Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ http {
     listen %[4]s;
     proxy_http_version 1.1;
     proxy_set_header Connection "";
-    proxy_set_header Host $host;
+    proxy_set_header Host $http_host; # with its port: a payment page has its address from it
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     proxy_connect_timeout 1s;
     proxy_read_timeout 35s;
