@@ -44,7 +44,7 @@ func connsMax(files uint64) int {
 	if files >= web.ConnsMax+filesAside {
 		return web.ConnsMax
 	}
-	return int(max(files/2, files-min(files, filesAside))) //nolint:gosec // below ConnsMax
+	return int(max(files/2, files-min(files, filesAside)))
 }
 
 // openFiles is how many files this process may have open.

@@ -2,12 +2,10 @@ package redis
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/doorbuster/doorbuster/internal/servers"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
 )
@@ -60,39 +58,5 @@ func TestAnotherProtocolIsRefused(t *testing.T) {
 		if err := try(); !errors.Is(err, ErrProtocol) {
 			t.Errorf("%s: error is %v, want %v", name, err, ErrProtocol)
 		}
-	}
-}
-
-// TestAFullDiskLeavesNoPartialState gives Redis a file that may not grow. Its
-// last write is a short one.
-func TestAFullDiskLeavesNoPartialState(t *testing.T) {
-	address, err := servers.FreeAddress()
-	must(t, err)
-	host, port, _ := strings.Cut(address, ":")
-	dir := t.TempDir()
-	small := "trap '' XFSZ; ulimit -f 64; exec redis-server \"$@\"" // 64 blocks of 512 bytes; the signal would kill
-	process, err := servers.Start(servers.Command{Name: "sh", Log: dir + "/../small.log", Args: []string{
-		"-c", small, "redis", "--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "yes",
-		"--logfile", "/dev/null",
-	}})
-	must(t, err)
-	t.Cleanup(func() { _ = process.Kill() })
-	c := stocked(t, "redis://"+address, 10_000)
-	var full error
-	taken := 0
-	for full == nil && taken < 5000 {
-		if _, full = c.try(t.Context(), taken); full == nil {
-			taken++
-		}
-	}
-	if full == nil || !strings.Contains(full.Error(), "MISCONF") {
-		t.Fatalf("error is %v after %d reservations, want MISCONF", full, taken)
-	}
-	shelf := c.look(t, drop())
-	if shelf.Free["eu-42"]+shelf.Undecided["eu-42"] != 10_000 || int64(shelf.Tickets) != shelf.Undecided["eu-42"] {
-		t.Errorf("the units do not add up: %+v", shelf)
-	}
-	if shelf.Tickets != taken {
-		t.Errorf("%d tickets, want %d", shelf.Tickets, taken)
 	}
 }

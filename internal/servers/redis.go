@@ -14,7 +14,8 @@ import (
 // Redis is one redis-server, started and perhaps ended since.
 type Redis struct {
 	Address string
-	Dir     string // its data folder
+	Dir     string   // its data folder
+	Wrapper []string // a program that starts it from now on, such as strace
 
 	args    []string
 	process *Process
@@ -46,7 +47,8 @@ func (r *Redis) Start(ctx context.Context) error {
 		"--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
 		"--repl-diskless-sync-delay", "0", // no waiting for a second replica
 	}, r.args...)
-	r.process, err = Start(Command{Name: "redis-server", Args: args, Log: filepath.Join(r.Dir, "redis.log")})
+	line := append(append(append([]string{}, r.Wrapper...), "redis-server"), args...)
+	r.process, err = Start(Command{Name: line[0], Args: line[1:], Log: filepath.Join(r.Dir, "redis.log")})
 	if err != nil {
 		return err
 	}
