@@ -24,10 +24,10 @@ const (
 // selling; it goes on by itself when there is room again. What cannot be
 // decided within so many tries is put aside: the stock keeps it, and the
 // sweeper comes back to it.
-func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, patience int) ([]ledger.Decision, bool) {
+func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, patience int, handOn func()) ([]ledger.Decision, bool) {
 	wait, stuck := retryMin, false
 	for tries := 1; ; tries++ {
-		decisions, err := w.sift(ctx, tickets)
+		decisions, err := w.sift(ctx, tickets, handOn)
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
@@ -52,8 +52,9 @@ func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, patience int
 
 // sift decides the tickets but for those that cannot be: one of them must not
 // stop the others. An error says that the ledger took none.
-func (w *Worker) sift(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decision, error) {
+func (w *Worker) sift(ctx context.Context, tickets []shop.Ticket, handOn func()) ([]ledger.Decision, error) {
 	decisions, err := w.Ledger.Decide(ctx, tickets)
+	handOn()
 	if err == nil {
 		w.forgive(tickets)
 		return decisions, nil

@@ -93,7 +93,7 @@ func (s *Sweeper) fulfil(ctx context.Context, tickets []shop.Ticket) {
 	for len(tickets) > 0 {
 		batch := tickets[:min(batchMax, len(tickets))]
 		tickets = tickets[len(batch):]
-		if !s.Worker.fulfil(ctx, batch, 1) { // the next sweep tries again
+		if !s.Worker.fulfil(ctx, batch, 1, func() {}) { // the next sweep tries again
 			return
 		}
 		s.Log.Warn("saw to tickets that the queue had not brought", "tickets", len(batch))

@@ -46,6 +46,9 @@ type Worker struct {
 
 	poisoned atomic.Int64 // tickets refused because nobody could have asked for them
 
+	once sync.Once
+	turn chan struct{} // holds a token where nobody has the turn
+
 	mu        sync.Mutex
 	stuck     int                   // batches that wait for the ledger
 	suspended bool                  // the board is, by this worker
@@ -56,10 +59,15 @@ type Worker struct {
 func (w *Worker) Run(ctx context.Context) error {
 	deliveries := make([]queue.Delivery, 0, batchMax)
 	tickets := make([]shop.Ticket, 0, batchMax)
-	for ctx.Err() == nil {
+	for {
+		handOn, ok := w.takeTurn(ctx)
+		if !ok {
+			return nil
+		}
 		var err error
 		deliveries, err = w.Queue.Receive(ctx, batchMax, deliveries[:0])
 		if err != nil {
+			handOn()
 			w.stumble(ctx, err)
 			continue
 		}
@@ -68,12 +76,33 @@ func (w *Worker) Run(ctx context.Context) error {
 		for i := range deliveries {
 			tickets = append(tickets, deliveries[i].Ticket)
 		}
-		if !w.fulfil(ctx, tickets, patience) {
+		if !w.fulfil(ctx, tickets, patience, handOn) {
 			continue // not decided: the stock keeps the tickets, the sweeper comes back to them
 		}
 		w.ack(ctx, deliveries)
 	}
-	return nil
+}
+
+// takeTurn waits until no other worker's batch is before the ledger, which
+// takes one at a time: what comes meanwhile makes the next batch larger, and
+// each order cheaper, than a second one in line would. handOn gives the turn
+// up, once. It reports false when ctx has ended.
+func (w *Worker) takeTurn(ctx context.Context) (handOn func(), ok bool) {
+	w.once.Do(func() {
+		w.turn = make(chan struct{}, 1)
+		w.turn <- struct{}{}
+	})
+	select {
+	case <-w.turn:
+	case <-ctx.Done():
+		return nil, false
+	}
+	handOn = sync.OnceFunc(func() { w.turn <- struct{}{} })
+	if ctx.Err() != nil { // both were possible
+		handOn()
+		return nil, false
+	}
+	return handOn, true
 }
 
 // stumble waits before the next try, unless the worker is just told to stop.
@@ -86,9 +115,11 @@ func (w *Worker) stumble(ctx context.Context, err error) {
 
 // fulfil decides tickets, tells their buyers and settles with the stock. It
 // reports false where ctx ended before they were decided. What it had to put
-// aside it reports as done: only the sweeper comes back to that.
-func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket, patience int) bool {
-	decisions, ok := w.decide(ctx, tickets, patience)
+// aside it reports as done: only the sweeper comes back to that. It calls
+// handOn when the ledger has answered for the first time: who has to ask again
+// keeps nobody waiting.
+func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket, patience int, handOn func()) bool {
+	decisions, ok := w.decide(ctx, tickets, patience, handOn)
 	if !ok {
 		return false
 	}

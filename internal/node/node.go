@@ -33,7 +33,8 @@ import (
 )
 
 const (
-	// workers: while one waits for its commit, the other gathers the next batch.
+	// workers: while one tells buyers and the stock what was decided, the other has
+	// the next batch decided.
 	workers = 2
 	// redeliver is long after every retry of a worker: a ticket that a living
 	// worker holds does not come twice.
