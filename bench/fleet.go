@@ -123,11 +123,18 @@ func (o *order) sum() float64 {
 	return sum
 }
 
+// rush is how buyers come: over so many connections, at most so many a second.
+type rush struct {
+	period time.Duration
+	pace   float64
+	conns  int // of all nodes together
+}
+
 // sell lets new buyers order at every node that runs, as fast as they are
-// answered. pace is how many a second may come at most.
-func (f *fleet) sell(ctx context.Context, period time.Duration, pace float64) (order, error) {
+// answered.
+func (f *fleet) sell(ctx context.Context, r rush) (order, error) {
 	doors := f.addresses()
-	each := int(pace*period.Seconds())/len(doors) + orderConns
+	each := int(r.pace*r.period.Seconds())/len(doors) + r.conns
 	crowds := make([]*requests, len(doors))
 	for i := range doors {
 		var err error
@@ -139,8 +146,8 @@ func (f *fleet) sell(ctx context.Context, period time.Duration, pace float64) (o
 	if err != nil {
 		return order{}, err
 	}
-	profiled := f.profiles(ctx, period)
-	result, err := floodAll(doors, period, crowds)
+	profiled := f.profiles(ctx, r.period)
+	result, err := floodAll(doors, r, crowds)
 	if err := errors.Join(err, profiled()); err != nil {
 		return order{}, err
 	}
@@ -160,14 +167,14 @@ func (f *fleet) sell(ctx context.Context, period time.Duration, pace float64) (o
 }
 
 // floodAll drives every door with its share of the connections.
-func floodAll(doors []string, period time.Duration, crowds []*requests) (load.Result, error) {
+func floodAll(doors []string, r rush, crowds []*requests) (load.Result, error) {
 	all := load.Result{Status: map[int]int64{}}
 	var mu sync.Mutex
 	var faults []error
 	var wait sync.WaitGroup
 	for i, door := range doors {
 		wait.Go(func() {
-			one, err := load.Closed(door, orderConns/len(doors), period, crowds[i].once())
+			one, err := load.Closed(door, r.conns/len(doors), r.period, crowds[i].once())
 			mu.Lock()
 			defer mu.Unlock()
 			faults = append(faults, err)
