@@ -17,7 +17,10 @@ const disksEnv = "DOORBUSTER_MAY_MOUNT"
 const adminCapability = 21
 
 // Disk is a disk of its own, in memory, that is soon full.
-type Disk struct{ Dir string }
+type Disk struct {
+	Dir  string
+	gone bool
+}
 
 // MountDisk mounts a disk of so many bytes over dir, which is made where it is
 // missing, for whoever owns the file like.
@@ -40,8 +43,15 @@ func MountDisk(dir string, size int, like string) (*Disk, error) {
 	return &Disk{Dir: dir}, nil
 }
 
-// Unmount takes the disk away, also from under who still uses it.
-func (d *Disk) Unmount() error { return syscall.Unmount(d.Dir, syscall.MNT_DETACH) }
+// Unmount takes the disk away, also from under who still uses it. A second
+// time changes nothing.
+func (d *Disk) Unmount() error {
+	if d.gone {
+		return nil
+	}
+	d.gone = true
+	return syscall.Unmount(d.Dir, syscall.MNT_DETACH)
+}
 
 func (d *Disk) ballast() string { return filepath.Join(d.Dir, "ballast") }
 
