@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/doorbuster/doorbuster/internal/servers"
 )
 
 const (
@@ -61,7 +64,32 @@ func (b *bench) silence(ctx context.Context) ([]line, error) {
 			figure: fmt.Sprintf("%.0f while %s were refused, %.0f in as long a time without", rush, strconv.Itoa(count), idle),
 		}
 	}
-	return []line{tell(redis, rush.redis, idle.redis*longer), tell(postgres, rush.postgres, idle.postgres*longer)}, nil
+	lines := []line{tell(redis, rush.redis, idle.redis*longer), tell(postgres, rush.postgres, idle.postgres*longer)}
+	front, err := b.fronted(ctx, door.Buyers, crowd)
+	return append(lines, front), err
+}
+
+// fronted is what the nginx in front of nodes costs, which every answer passes.
+func (b *bench) fronted(ctx context.Context, door string, crowd *requests) (line, error) {
+	l := line{what: "nginx in front of nodes: CPU of a refusal that it passes on", goal: noGoal("µs")}
+	dir, err := os.MkdirTemp(b.dir, "front-")
+	if err != nil {
+		return l, err
+	}
+	front, err := servers.StartNginx(ctx, dir, door)
+	if err != nil {
+		return l, err
+	}
+	defer func() { _ = front.Stop() }() // its figures are known
+	for range b.reps {
+		one, err := ask(target{&server{front.Process}, front.Address, 64, http.StatusConflict}, b.period, crowd.again())
+		if err != nil {
+			return l, err
+		}
+		l.value = append(l.value, one.cpu)
+	}
+	l.figure = "without TLS"
+	return l, nil
 }
 
 // calls are what the stores were asked within some time.
