@@ -13,7 +13,11 @@ import (
 
 // Refused says why a Redis, or how it was to be used, is refused, and what to
 // set.
-type Refused struct{ Why string }
+type Refused struct {
+	Why string
+
+	passing bool // a cluster that is healing may look so for a moment
+}
 
 func (r Refused) Error() string { return "redis: " + r.Why }
 
@@ -65,7 +69,7 @@ func (c *Client) check(ctx context.Context) (int, []string, error) {
 		look.coverage(ctx)
 	}
 	if len(look.faults) > 0 {
-		return 0, nil, Refused{Why: strings.Join(unique(look.faults), "\n")}
+		return 0, nil, Refused{Why: strings.Join(unique(look.faults), "\n"), passing: len(look.faults) == look.alones}
 	}
 	for _, warning := range unique(look.warnings) {
 		c.options.Log.Warn("Redis", "warning", warning)
@@ -148,6 +152,7 @@ type inspection struct {
 	client   *Client
 	bereft   bool // a node of the cluster is dead: who took over has no replica
 	faults   []string
+	alones   int // of faults: masters without a replica
 	warnings []string
 }
 
@@ -198,7 +203,9 @@ func (i *inspection) alone(address string, cluster bool) {
 		return
 	}
 	if cluster {
+		before := len(i.faults)
 		i.fault(acceptNoReplica, "%s has no replica, so its buckets are gone for as long as it is: add one", address)
+		i.alones += len(i.faults) - before // none where it was accepted
 		return
 	}
 	i.warnings = append(i.warnings, address+" has no replica: while it is away nothing is sold")

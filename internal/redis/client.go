@@ -38,6 +38,9 @@ const (
 	hopsMax = 5
 	// openRest is the pause between tries to reach a Redis that is not there.
 	openRest = 200 * time.Millisecond
+	// aloneTries is how often a cluster is looked at again whose master has no
+	// replica: one that was restarted, or promoted, takes some seconds.
+	aloneTries = 50
 	// bufferSize of a connection, each way: a call of 256 asks fits.
 	bufferSize = 128 << 10
 )
@@ -89,11 +92,12 @@ func Open(ctx context.Context, options Options) (*Client, error) {
 	}
 	for tries := 1; ; tries++ {
 		c, err := connect(ctx, options, settings)
-		if err == nil || errors.As(err, new(Refused)) {
+		no, refused := errors.AsType[Refused](err)
+		if err == nil || (refused && (!no.passing || tries >= aloneTries)) {
 			return c, err
 		}
 		if tries == 1 {
-			options.Log.Warn("Redis does not answer yet", "error", err)
+			options.Log.Warn("Redis cannot be used yet", "error", err)
 		}
 		if pause(ctx, openRest) != nil {
 			return nil, fmt.Errorf("redis: nobody answers: %w", err)
