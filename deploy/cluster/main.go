@@ -53,8 +53,9 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		Dir: dir, Binary: binary, Nodes: nodes, Masters: masters, Broker: true,
 		Env: []string{
 			"DOORBUSTER_BUYER_KEY=" + rand.Text() + rand.Text(), "DOORBUSTER_ROOT_KEY=" + rand.Text() + rand.Text(),
-			"DOORBUSTER_ADMIN_TOKEN=" + token,
+			"DOORBUSTER_ADMIN_TOKEN=" + token, "DOORBUSTER_PAYMENTS_KEY=" + rand.Text() + rand.Text(),
 		},
+		Args: []string{"--payments", "sandbox"},
 	})
 	if err != nil {
 		return err
@@ -101,6 +102,7 @@ const welcome = `
   A shop of {{len .Fleet.Nodes}} nodes: the sale "{{.Sale}}" opens in {{.OpensIn}}
 
   Buy a shoe     {{.Fleet.Nginx.URL}}/s/{{.Sale}}
+                 no account needed: pick a size, press the button, pay at the sandbox cashier
                  nginx sends each buyer to a node of their own; any node answers for any order
 {{range $i, $node := .Fleet.Nodes}}
   Node {{inc $i}}         buyers http://{{$node.Buyers}}   operators http://{{$node.Operators}}   pid {{$node.Process.PID}}{{end}}
@@ -112,7 +114,8 @@ const welcome = `
     export DOORBUSTER_ADMIN_TOKEN={{.Token}}
     the figures  ./bin/doorbuster sale show {{.Sale}} --admin-url http://{{(index .Fleet.Nodes 0).Operators}}
     the books    ./bin/doorbuster audit --database-url '{{.Fleet.Postgres.URL "doorbuster"}}'
-    a payment    curl -X POST -H "Authorization: Bearer $DOORBUSTER_ADMIN_TOKEN" -H 'Content-Type: application/json' \
+    a payment    as your own cashier would report it:
+                 curl -X POST -H "Authorization: Bearer $DOORBUSTER_ADMIN_TOKEN" -H 'Content-Type: application/json' \
                    -d '{"reference": "cash-1"}' http://{{(index .Fleet.Nodes 0).Operators}}/admin/api/v1/orders/ORDER/paid
     a death      kill -9 {{(index .Fleet.Nodes 1).Process.PID}}      (node 2; the others sell on)
 

@@ -22,7 +22,7 @@ type Node struct {
 // NodeOptions says what a node is.
 type NodeOptions struct {
 	Binary string
-	Dir    string   // gets its log
+	Dir    string   // gets its log, and is its --data
 	Args   []string // of serve, beside the addresses
 	Env    []string // secrets and the addresses of its machines
 }
@@ -38,7 +38,8 @@ func NewNode(options NodeOptions) (*Node, error) {
 		return nil, err
 	}
 	n.args = append([]string{
-		"serve", "--listen", n.Buyers, "--admin-listen", n.Operators, "--trusted-proxies", "127.0.0.1/32", "--log-format", "json",
+		"serve", "--listen", n.Buyers, "--admin-listen", n.Operators, "--data", options.Dir,
+		"--trusted-proxies", "127.0.0.1/32", "--log-format", "json",
 	}, options.Args...)
 	return n, nil
 }
