@@ -176,6 +176,27 @@ func TestTheShopHasThreeNodesAndSixRedisServers(t *testing.T) {
 	})
 }
 
+// The image's user may write to a volume there, and to nothing else.
+func TestEachNodeKeepsItsMoneyInAFolderOfItsOwn(t *testing.T) {
+	owners := map[string]string{}
+	p := load(t)
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		for _, volume := range p.Services[name].Volumes {
+			source, target, _ := strings.Cut(volume, ":")
+			if !strings.HasPrefix(name, "node-") || target != "/data" {
+				continue
+			}
+			if other := owners[source]; other != "" {
+				t.Errorf("%s and %s share %s", other, name, source)
+			}
+			owners[source] = name
+		}
+	}
+	if len(owners) != 3 || !strings.Contains(read(t, "../../Dockerfile"), "DOORBUSTER_DATA=/data ") {
+		t.Errorf("%v; want a volume at the program's --data for each of three nodes", owners)
+	}
+}
+
 func TestEveryImageHasAnExplicitVersion(t *testing.T) {
 	version := regexp.MustCompile(`^[a-z/]+:\d+\.\d+(\.\d+)?$`)
 	for name, s := range load(t).Services {

@@ -23,7 +23,7 @@ put() {
 	echo "made secrets/$1"
 }
 
-for name in buyer-key admin-token root-key; do
+for name in buyer-key admin-token root-key payments-key; do
 	random 32 | put "$name"
 done
 for name in postgres-password postgres-node-password postgres-owner-password redis-password redis-node-password rabbitmq-password; do

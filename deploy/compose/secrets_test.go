@@ -83,13 +83,14 @@ func TestSecretsAreMadeOnceAndClosedToOthers(t *testing.T) {
 // configuration of one of several nodes without a fault.
 func TestANodeTakesItsConfiguration(t *testing.T) {
 	dir := makeSecrets(t)
+	defaults := regexp.MustCompile(`\$\{[A-Z_]+:-([^}]*)\}`)
 	load(t).each(t, "node-", 3, func(t *testing.T, s service) {
 		given := map[string]bool{}
 		for _, secret := range s.Secrets {
 			given[secret.Target] = true
 		}
 		settings, err := config.Read(config.Flags{}, func(name string) string {
-			value := s.Environment[name]
+			value := defaults.ReplaceAllString(s.Environment[name], "$1")
 			if file, ok := strings.CutPrefix(value, "/run/secrets/"); ok {
 				if !given[value] {
 					t.Errorf("%s is %s, which it is not given", name, value)
@@ -103,6 +104,9 @@ func TestANodeTakesItsConfiguration(t *testing.T) {
 		}
 		if !settings.Distributed() || settings.AMQPURL == "" || settings.MigrateURL == "" {
 			t.Error("it is not one of several nodes with a broker and an owner of the schema")
+		}
+		if settings.Payments != config.Sandbox {
+			t.Errorf("payments are %q, want the sandbox: only this machine's users come in", settings.Payments)
 		}
 		if len(settings.Accept) > 0 {
 			t.Errorf("it accepts %v", settings.Accept)
