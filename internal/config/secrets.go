@@ -222,16 +222,16 @@ func prepareFolder(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
+	entries, err := os.ReadDir(path) // before its mode: who prepares it at the same time closes it first, and fills it then
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
 	if info.Mode().Perm()&0o077 == 0 {
 		return nil
-	}
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return err
 	}
 	if _, err := os.Stat(filepath.Join(path, "root-key")); err != nil && len(entries) > 0 {
 		return fmt.Errorf("%s holds other files, and others can read it (mode %04o); name a folder of the node's own, or run chmod 700 on it", path, info.Mode().Perm())
