@@ -69,6 +69,7 @@ type chaos struct {
 	rush    *rush
 	rng     *rand.Rand
 	brokers int // restarts of RabbitMQ
+	spared  int // faults that could not be brought about
 	probes  int
 	counts  map[string]int
 	slow    map[string]int // how often a fault had not healed in time
@@ -91,14 +92,20 @@ func (c *chaos) hurt(t *testing.T, faults int, least time.Duration) {
 			c.brokers++
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		if err := fault.run(ctx); err != nil {
-			t.Errorf("fault %d, %s: %v", n+1, fault.name, err)
+		if err := fault.run(ctx); err != nil { // a cluster that still heals may not take the command
+			t.Logf("not brought about: %s: %v", fault.name, err)
+			c.spared++
+			n--
+		} else {
+			c.counts[fault.name]++
 		}
-		c.counts[fault.name]++
 		c.heal(ctx, t, fault.name)
 		cancel()
 	}
 	c.took = time.Since(c.began)
+	if sparedMax := faults / 20; c.spared > max(sparedMax, 5) {
+		t.Errorf("%d faults could not be brought about", c.spared)
+	}
 }
 
 // heal waits until the last fault has healed, or for so long that the next one
@@ -192,7 +199,7 @@ func (c *chaos) figures(t *testing.T) {
 		total += c.counts[name]
 		t.Logf("  %4d × %s, %d not healed within %s", c.counts[name], name, c.slow[name], healMax)
 	}
-	t.Logf("%d faults in %s; those that healed in time took %s at worst", total, c.took.Round(time.Second), c.worst.Round(time.Millisecond))
+	t.Logf("%d faults in %s, %d more could not be brought about; those that healed in time took %s at worst", total, c.took.Round(time.Second), c.spared, c.worst.Round(time.Millisecond))
 }
 
 // nothingPending wants no ticket left undecided for as long as one may be.
