@@ -55,6 +55,10 @@ type Herald struct {
 	Watch  int                                          // sales looked at each round although nothing says that they changed: what they stand on may have gone
 	Log    *slog.Logger
 
+	// Flipped hears of a sale that this node has moved by its times; nil: nobody
+	// wants to know.
+	Flipped func(sale string)
+
 	// CatchUp makes known what was decided up to a row of the sale's claims,
 	// before the board shows what is left; nil: nobody else decides.
 	CatchUp func(ctx context.Context, sale string, newest int64) error
@@ -303,6 +307,9 @@ func (h *Herald) list(ctx context.Context, halted map[string]string) ([]string, 
 	}
 	for _, sale := range moved {
 		h.Log.Info("a sale moved by its times", "sale", sale)
+		if h.Flipped != nil {
+			h.Flipped(sale)
+		}
 	}
 	all, err := h.Sales.Sales(ctx)
 	if err != nil {

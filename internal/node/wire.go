@@ -42,7 +42,7 @@ func (n *Node) wireRoad() error {
 		Tend: n.tend, Told: true, Log: log,
 	}
 	if n.gossip != nil {
-		n.herald.CatchUp, n.herald.Watch = n.catchUp, watched
+		n.herald.CatchUp, n.herald.Watch, n.herald.Flipped = n.catchUp, watched, n.gossip.TellChanged
 	}
 	n.worker = &fulfil.Worker{
 		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Settled: n.settled, Log: log,
