@@ -25,6 +25,7 @@ func mayMount(t *testing.T) bool {
 }
 
 func TestAFullDiskRefusesTheBatchAndGoesOnWhenThereIsRoom(t *testing.T) {
+	t.Parallel() // it mostly waits
 	if !mayMount(t) {
 		return
 	}
