@@ -22,7 +22,7 @@ const (
 	// lookMax is after how long nobody looks any more.
 	lookMax = 30 * time.Second
 	// pageRest and pageSpread are how an open page polls: web/buyer/poll.js.
-	pageRest, pageSpread = 900 * time.Millisecond, 0.3
+	pageRest, pageSpread = 800 * time.Millisecond, 0.15
 	// pagesOpen look on while the last unit goes.
 	pagesOpen = 100
 	// cached is for how long a cache may keep state.json: max-age=1.

@@ -43,7 +43,7 @@ export class Poll {
     const { model } = this;
     if (model.misses) return jitter(Math.min(15_000, 1000 * 2 ** (model.misses - 1)), 0.5);
     if (model.phase === "closed") return jitter(2 * slowest);
-    if (model.phase !== "scheduled") return jitter(model.order ? 5000 : 900);
+    if (model.phase !== "scheduled") return model.order ? jitter(5000) : jitter(800, 0.15); // with a cache's second, under two
     const left = model.left;
     if (left > near) return Math.min(jitter(slowest / 2, 1), left - near * Math.random());
     if (left > 0 && left < 1200) return left + Math.random() * 250;
