@@ -1,7 +1,9 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -204,5 +206,46 @@ func TestAnEndedContextDecidesNothing(t *testing.T) {
 	}
 	if got := b.held(); got != 0 {
 		t.Errorf("%d units held, want none", got)
+	}
+}
+
+// The notes of the migrations are torn, which the engine cannot tell from
+// there being none.
+func TestATornTableOfVersionsIsCalledDamage(t *testing.T) {
+	dir := t.TempDir()
+	l, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "ledger.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root, size int
+	err = db.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = 'goose_db_version'").Scan(&root)
+	if err == nil {
+		err = db.QueryRow("PRAGMA page_size").Scan(&size)
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.WriteAt(bytes.Repeat([]byte{0xA5}, size/2), int64(root-1)*int64(size))
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	l, err = sqlite.Open(t.Context(), sqlite.Options{Dir: dir, Now: time.Now})
+	if err == nil {
+		t.Fatal("opened", l.Close())
+	}
+	if !strings.Contains(err.Error(), "the ledger's file is damaged") {
+		t.Errorf("got %q, want it called damage", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 
 	"github.com/pressly/goose/v3"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 //go:embed migrations/*.sql
@@ -34,15 +35,24 @@ func migrate(ctx context.Context, path string) (err error) {
 	}
 	have, want, err := provider.GetVersions(ctx)
 	if err != nil {
-		return fmt.Errorf("migrate ledger: %w", err)
+		return notMigrated(err)
 	}
 	if have > want {
 		return fmt.Errorf("the ledger was written by a newer doorbuster (schema %d, this one knows %d): use that version", have, want)
 	}
 	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate ledger: %w", err)
+		return notMigrated(err)
 	}
 	return nil
+}
+
+// notMigrated says what keeps the schema from being brought up. Statements that
+// the engine calls wrong are right on a sound file: its own notes are torn.
+func notMigrated(err error) error {
+	if code(err) == sqlite3.SQLITE_ERROR {
+		return fmt.Errorf("the ledger's file is damaged, or another program has changed it; keep a copy of it and restore a backup: %w", err)
+	}
+	return fmt.Errorf("migrate ledger: %w", err)
 }
 
 // dsn names the file for the driver: a path may hold any character.
