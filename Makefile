@@ -35,7 +35,7 @@ demo: build ## a sale to try out: opens 20 s after the first start; Ctrl-C ends 
 	@./scripts/demo.sh
 
 .PHONY: cluster
-cluster: build deps ## a shop of three nodes: Redis Cluster, RabbitMQ, PostgreSQL, nginx; Ctrl-C ends it
+cluster: build packages ## a shop of three nodes: Redis Cluster, RabbitMQ, PostgreSQL, nginx; Ctrl-C ends it
 	@go build -o bin/cluster ./deploy/cluster
 	@exec ./bin/cluster
 
@@ -106,7 +106,10 @@ kill: ## the kill test with KILLS kills (1000)
 ##@ House-keeping
 
 .PHONY: deps
-deps: $(LINT) ## install what tests and benchmarks need, only what is missing
+deps: $(LINT) packages ## install what tests and benchmarks need, only what is missing
+
+.PHONY: packages
+packages:
 	@./scripts/deps.sh
 
 $(LINT):

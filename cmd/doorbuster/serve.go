@@ -28,7 +28,7 @@ func (serveCommand) Help() string {
     doorbuster serve --listen :8080 --hosts shop.example --trusted-proxies 10.0.0.0/8
     DOORBUSTER_BUYER_KEY_FILE=/run/secrets/buyer-key doorbuster serve --data /var/lib/doorbuster
 
-Each setting is a flag, an environment variable, a key of the --config file, or its default; the first of these counts. Secrets come from the environment or from a file alone: DOORBUSTER_BUYER_KEY, DOORBUSTER_ADMIN_TOKEN, DOORBUSTER_ROOT_KEY and DOORBUSTER_PAYMENTS_KEY, or each with _FILE behind it. What is not set is made at the first start.
+Each setting is a flag, an environment variable, a key of the --config file, or its default; the first of these counts. Secrets come from the environment or from a file alone: DOORBUSTER_BUYER_KEY, DOORBUSTER_ADMIN_TOKEN, DOORBUSTER_ROOT_KEY and DOORBUSTER_PAYMENTS_KEY, or each with _FILE behind it. A node that stands alone makes what is not set; with --redis-url all nodes need the same ones.
 
 Ctrl-C or SIGTERM finishes what is in flight; a second one ends at once.`
 }

@@ -94,7 +94,7 @@ func (c *Cashier) Start(ctx context.Context, buyer string, id shop.ClaimID) (str
 	}
 	if c.Provider == nil {
 		return "", shop.Refusal{
-			Code:   shop.Unavailable,
+			Code:   shop.NotFound, // for good: asking again does not help
 			Detail: "This server has no payment page. Pay as the shop told you; the order changes when the shop reports it.",
 		}
 	}

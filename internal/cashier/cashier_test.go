@@ -65,7 +65,7 @@ func TestOnlyTheOrdersOwnBuyerPaysInTime(t *testing.T) {
 
 		w.cashier.Provider = nil
 		_, err = w.cashier.Start(t.Context(), "cid", w.buy(t, "eu-42", "cid").ID)
-		wantRefusal(t, err, shop.Unavailable)
+		wantRefusal(t, err, shop.NotFound)
 	})
 }
 

@@ -238,3 +238,36 @@ func TestPasswordsInAddressesAreNotPrinted(t *testing.T) {
 		t.Errorf("printed:\n%s", out.String())
 	}
 }
+
+func TestNoFormOfAnAddressShowsItsPassword(t *testing.T) {
+	for _, address := range []string{
+		"postgres://u:canary@h/d", "postgres://u:x@h/d?password=canary&sslmode=require", "postgres://h/d?sslpassword=canary",
+		"redis://u:canary@h:1,u:canary@i:2", "host=h password=canary user=u", "postgres://u:can%ary@h/d?password=canary",
+	} {
+		c, err := config.Read(config.Flags{Data: new(t.TempDir()), DatabaseURL: &address, MigrateURL: &address, RedisURL: &address}, environment())
+		var out bytes.Buffer
+		if printed := c.Print(&out); printed != nil {
+			t.Fatal(printed)
+		}
+		if strings.Contains(out.String(), "canary") || strings.Contains(out.String(), "can%ary") || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s is shown:\n%s%v", address, out.String(), err)
+		}
+	}
+}
+
+func TestAPasswordThatNeedsEscapesIsAFault(t *testing.T) {
+	for _, address := range []string{"postgres://u:a%zz@h/d", "postgres://u:p#ss@h/d", "postgres://u:p@ss@h/d"} {
+		_, err := config.Read(config.Flags{Data: new(t.TempDir()), DatabaseURL: &address}, environment())
+		if err == nil || !strings.Contains(err.Error(), "write %25, %23") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	good := "postgres://u:a%25%23%40b@h/d"
+	if _, err := config.Read(config.Flags{Data: new(t.TempDir()), DatabaseURL: &good}, environment()); err != nil {
+		t.Errorf("%s: %v", good, err)
+	}
+	_, err := config.Read(config.Flags{Data: new(t.TempDir()), RedisURL: new("redis://h:1")}, environment())
+	if err == nil || strings.Contains(err.Error(), "PAYMENTS_KEY") {
+		t.Errorf("a key that nobody needs is asked for: %v", err)
+	}
+}

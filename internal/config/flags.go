@@ -34,7 +34,7 @@ type Flags struct {
 	TrustedProxies *string `name:"trusted-proxies" placeholder:"PREFIX,…" group:"Who may buy" help:"Proxies whose X-Forwarded-For counts, such as 10.0.0.0/8. Default: none."`
 	LimitAddress   *string `name:"limit-address" preset:"50:100" placeholder:"RATE[:BURST]" group:"Who may buy" help:"Requests a second, and at once, of one address; 0 is off."`
 	LimitBuyer     *string `name:"limit-buyer" preset:"5:10" placeholder:"RATE[:BURST]" group:"Who may buy" help:"The same for the orders of one buyer; 0 is off."`
-	Payments       *string `name:"payments" placeholder:"sandbox|none" group:"Who may buy" help:"Who takes the money: a cashier that only pretends, or the shop's own (POST …/paid). Default: sandbox on a loopback address, else none."`
+	Payments       *string `name:"payments" placeholder:"sandbox|none" group:"Who may buy" help:"Who takes the money: a cashier that only pretends, or the shop's own (POST …/paid). Default: sandbox where a node stands alone on a loopback address, else none."`
 
 	LogFormat *string `name:"log-format" preset:"auto" placeholder:"auto|json|text" group:"Logs" help:"Lines on stderr; auto is text on a terminal, else json."`
 	LogLevel  *string `name:"log-level" preset:"info" placeholder:"LEVEL" group:"Logs" help:"debug, info, warn or error."`

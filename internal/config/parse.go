@@ -60,7 +60,7 @@ func parse(all settings) (*Config, shop.Faults) {
 
 // paymentsDefault pretends to take money only where no stranger can come in.
 func (c *Config) paymentsDefault() Payments {
-	if c.Embedded() && loopback(c.Listen) {
+	if c.Embedded() && !c.Distributed() && loopback(c.Listen) {
 		return Sandbox
 	}
 	return NoPayments
@@ -139,7 +139,7 @@ func (c *Config) checkStores(wrong func(name, text string)) {
 		{"amqp-url", c.AMQPURL, []string{"amqp", "amqps"}},
 	} {
 		if store.url != "" && !storeURL(store.url, store.schemes) {
-			wrong(store.name, "is not an address of that kind; it begins with "+store.schemes[0]+":// and names a host")
+			wrong(store.name, "is not an address of that kind; it begins with "+store.schemes[0]+":// and names a host; in a password write %25, %23, %2F, %3F and %40 for % # / ? and @")
 		}
 	}
 	if c.MigrateURL != "" && c.DatabaseURL == "" {
@@ -167,6 +167,9 @@ func storeURL(address string, schemes []string) bool {
 	}
 	authority, _, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndex(authority, "@"); at >= 0 {
+		if _, err := url.PathUnescape(authority[:at]); err != nil || strings.ContainsAny(authority[:at], "#?@") {
+			return false
+		}
 		authority = authority[at+1:]
 	}
 	for host := range strings.SplitSeq(authority, ",") {

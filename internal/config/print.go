@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"text/tabwriter"
 )
@@ -44,14 +43,37 @@ func yamlText(value string) string {
 	return value
 }
 
+// redactURL hides who logs in with what. Of an address that it cannot take
+// apart it shows nothing.
 func redactURL(address string) string {
 	scheme, rest, ok := strings.Cut(address, "://")
-	at := strings.LastIndex(rest, "@")
-	if !ok || at < 0 {
-		return address
+	if address == "" {
+		return ""
 	}
-	if parsed, err := url.Parse(address); err == nil {
-		return parsed.Redacted()
+	if !ok {
+		return "[not shown: not an address]"
 	}
-	return scheme + "://xxxxx" + rest[at:]
+	rest, query, asked := strings.Cut(rest, "?")
+	hosts := strings.Split(rest, ",")
+	for i, host := range hosts {
+		if at := strings.LastIndex(host, "@"); at >= 0 {
+			user, _, _ := strings.Cut(host[:at], ":")
+			hosts[i] = user + ":xxxxx" + host[at:]
+		}
+	}
+	if asked {
+		query = "?" + redactQuery(query)
+	}
+	return scheme + "://" + strings.Join(hosts, ",") + query
+}
+
+// redactQuery hides what may be a password among an address's parameters.
+func redactQuery(query string) string {
+	fields := strings.Split(query, "&")
+	for i, field := range fields {
+		if name, _, ok := strings.Cut(field, "="); ok && strings.Contains(strings.ToLower(name), "pass") {
+			fields[i] = name + "=xxxxx"
+		}
+	}
+	return strings.Join(fields, "&")
 }

@@ -155,8 +155,8 @@ func (h *Herald) part(ctx context.Context, listing ledger.Listing, row *ledger.B
 	}
 	bucket := shop.Bucket{Sale: listing.Sale.ID, Number: row.Number}
 	shelf, err := h.Stock.Shelf(ctx, bucket)
-	if errors.Is(err, stock.ErrUnknown) {
-		return part{}
+	if errors.Is(err, stock.ErrUnknown) { // its units exist, and are not here yet
+		return part{shelf: stock.Shelf{Free: row.Granted}}
 	}
 	if err != nil { // what it had at the last look it has
 		return part{

@@ -37,6 +37,10 @@ func (n *Node) openDistributed(ctx context.Context) error {
 		n.openMemory()
 		return n.standAlone(ctx, shared)
 	}
+	const alone = "a node with its stock in memory serves this database; stop it, or give it --redis-url too"
+	if err := free(ctx, shared.Office("alone"), alone); err != nil {
+		return err
+	}
 	supply, expiry := shared.Office("supply"), shared.Office("expiry")
 	supply.Taken = n.missed // its node has looked with other eyes until now
 	n.supply, n.expiry = supply, expiry
@@ -77,12 +81,29 @@ func (n *Node) openRedis(ctx context.Context, shared *postgres.Ledger) error {
 // standAlone makes sure that no other node keeps its stock in memory over the
 // same database: each would take the grants of the other back.
 func (n *Node) standAlone(ctx context.Context, shared *postgres.Ledger) error {
+	const others = "nodes with their stock in Redis serve this database; stop them, or give this one --redis-url too"
+	if err := free(ctx, shared.Office("supply"), others); err != nil {
+		return err
+	}
+	const another = "another node serves this database with its stock in memory; stop it, or give both --redis-url"
 	office := shared.Office("alone")
-	ctx, cancel := context.WithTimeout(ctx, aloneMax)
-	defer cancel()
-	if err := office.Take(ctx); err != nil {
-		return errors.Join(errors.New("another node serves this database with its stock in memory; stop it, or give both --redis-url"), err)
+	if err := free(ctx, office, another); err != nil {
+		return err
 	}
 	n.engines["stands alone"] = office
+	return nil
+}
+
+// free wants an office that nobody holds, within a while.
+func free(ctx context.Context, office *postgres.Office, taken string) error {
+	ctx, cancel := context.WithTimeout(ctx, aloneMax)
+	defer cancel()
+	err := office.Take(ctx)
+	if errors.Is(err, postgres.ErrOccupied) {
+		return errors.New(taken)
+	}
+	if err != nil {
+		return fmt.Errorf("look for other nodes: %w", err)
+	}
 	return nil
 }

@@ -394,6 +394,15 @@ func TestAStockInMemoryStandsAloneBeforeADatabase(t *testing.T) {
 	if !strings.Contains(err.Error(), "another node serves this database") {
 		t.Errorf("got %q", err)
 	}
+	q.env["DOORBUSTER_REDIS_URL"] = q.redis.URL()
+	n, err = New(t.Context(), Options{Config: q.settings(), Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
+	if err == nil {
+		t.Fatal("one of several starts beside it", n.Close())
+	}
+	if !strings.Contains(err.Error(), "a node with its stock in memory serves this database") {
+		t.Errorf("got %q", err)
+	}
+	delete(q.env, "DOORBUSTER_REDIS_URL")
 	if err := a.stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func (o *Office) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := o.serve(ctx)
 		o.sign.Store(0)
-		failed := ctx.Err() == nil && !errors.Is(err, errOccupied)
+		failed := ctx.Err() == nil && !errors.Is(err, ErrOccupied)
 		if failed && !failing {
 			o.ledger.options.Log.Warn("the office is lost, or cannot be tried for", "office", o.name, "error", err)
 		}
@@ -65,8 +65,8 @@ func (o *Office) Run(ctx context.Context) error {
 	return nil
 }
 
-// errOccupied says that another node holds the office.
-var errOccupied = errors.New("postgres: another node holds the office")
+// ErrOccupied says that another node holds the office.
+var ErrOccupied = errors.New("postgres: another node holds the office")
 
 // Take holds the office for a moment, to see whether it is free, and tries
 // until ctx ends. Run holds it from then on.
@@ -82,7 +82,7 @@ func (o *Office) Take(ctx context.Context) error {
 			return err
 		}
 		if !rested(ctx, officeEvery/4) {
-			return errOccupied
+			return ErrOccupied
 		}
 	}
 }

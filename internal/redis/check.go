@@ -164,7 +164,7 @@ func (i *inspection) fault(name, format string, args ...any) {
 		return
 	}
 	if name != "" {
-		text += ", or accept it by the name " + name
+		text += ", or start with --accept-" + name
 	}
 	i.faults = append(i.faults, text)
 }

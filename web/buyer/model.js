@@ -12,6 +12,7 @@ export class Model {
   no = null; // the refusal to show: {code, may_return, orders}
   order = null; // the order to show
   acting = ""; // payment or cancel, while its answer is out
+  told; // how to pay, where the shop takes the money in its own way: the node's words
   trouble = ""; // why the shown order's last request brought nothing
   stranger = false; // nobody knows who the buyer is
   touched = false; // the buyer chose, rather than we

@@ -64,7 +64,8 @@ export class Orders {
     const { id } = model.order;
     const answer = await this._ask("post", `/api/v1/orders/${id}/${verb}`);
     model.acting = "";
-    if (answer.status >= 400 && answer.body.code !== "wrong_status") model.trouble = answer.body.code || "fault";
+    if (verb === "payment" && answer.status === 404) model.told = answer.body.detail;
+    else if (answer.status >= 400 && answer.body.code !== "wrong_status") model.trouble = answer.body.code || "fault";
     if (answer.body.id) this.show(answer.body);
     this.changed();
     this.stop();

@@ -66,9 +66,10 @@ export class Outcome {
 
   // A sentence that is more urgent than the one that goes with the status.
   _more(text) {
-    const { order, trouble, payLeft } = this.model;
+    const { order, trouble, payLeft, told } = this.model;
     if (order && trouble) return said(trouble)[1];
-    return payLeft > 0 && payLeft < lastMinute ? t("order.last") : text;
+    if (!payLeft || payLeft < 0) return text;
+    return payLeft < lastMinute ? t("order.last") : told || text;
   }
 
   _amount() {
@@ -98,7 +99,7 @@ export class Outcome {
     const payable = held && model.payLeft > 0;
     const returnable = payable || (order.status === "paid" && !order.amount);
     const over = /^(expired|cancelled|refund)/.test(order.status);
-    $("pay").hidden = !payable;
+    $("pay").hidden = !payable || model.told;
     $("pay").disabled = $("yes").disabled = Boolean(model.acting);
     put($("pay"), model.acting === "payment" ? t("order.paying") : t("order.pay", { amount: this._amount() }));
     $("back").hidden = !returnable || !$("sure").hidden;
