@@ -9,7 +9,6 @@ import (
 
 func TestWhatComesWhileABatchIsDecidedMakesOneBatch(t *testing.T) {
 	h := open(t)
-	h.worker.Turns = true
 	begun, decide, sizes := make(chan struct{}, 10), make(chan struct{}), make(chan int, 10)
 	h.faulty.fail(func(tickets []shop.Ticket) error {
 		begun <- struct{}{}
@@ -32,7 +31,6 @@ func TestWhatComesWhileABatchIsDecidedMakesOneBatch(t *testing.T) {
 
 func TestABatchThatTheLedgerDoesNotTakeKeepsNoOtherWaiting(t *testing.T) {
 	h := open(t)
-	h.worker.Turns = true
 	again, end := make(chan struct{}), make(chan struct{})
 	var tries int
 	h.faulty.fail(func(tickets []shop.Ticket) error {

@@ -42,12 +42,7 @@ type Worker struct {
 	// Settled hears of the decisions once the stock has them: units of those
 	// refused are free again. nil: nobody wants to know.
 	Settled func([]ledger.Decision)
-	// Turns lets one batch of this node be before the ledger at a time. A
-	// database takes one of a sale anyway: what comes meanwhile makes the next
-	// batch larger, and each order cheaper, than a second one in line would. A
-	// ledger in this process prepares the second while the first is synced.
-	Turns bool
-	Log   *slog.Logger
+	Log     *slog.Logger
 
 	poisoned atomic.Int64 // tickets refused because nobody could have asked for them
 
@@ -88,13 +83,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// takeTurn waits until no other worker's batch is before the ledger, where
-// they take turns. handOn gives the turn up, once. It reports false when ctx
-// has ended.
+// takeTurn waits until no other worker's batch is before the ledger, which
+// takes one at a time: what comes meanwhile makes the next batch larger, and
+// each order cheaper, than a second one in line would. handOn gives the turn
+// up, once. It reports false when ctx has ended.
 func (w *Worker) takeTurn(ctx context.Context) (handOn func(), ok bool) {
-	if !w.Turns {
-		return func() {}, ctx.Err() == nil
-	}
 	w.once.Do(func() {
 		w.turn = make(chan struct{}, 1)
 		w.turn <- struct{}{}
