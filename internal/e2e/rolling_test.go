@@ -28,14 +28,19 @@ func TestRolling(t *testing.T) {
 	t.Run("restore an old backup", func(t *testing.T) { f.restored(t, r) })
 }
 
-// rolling restarts every node while buyers press: none of them hears that
-// something is broken.
+// balancerMax is how long nginx may pass over a node that is back: fail_timeout,
+// a second, and then one request at a time until one is answered. Who restarts
+// the last node it still believes in gets "no live upstreams".
+const balancerMax = 2500 * time.Millisecond
+
+// rolling restarts every node while buyers press, as docs/operations.md says:
+// none of them hears that something is broken.
 func (f *fleet) rolling(t *testing.T, r *rush) {
 	pressing, stop := context.WithCancel(t.Context())
 	pressed := make(chan struct{})
 	go func() { r.press(pressing); close(pressed) }()
 	for i, n := range f.Nodes {
-		rest(t.Context(), 500*time.Millisecond)
+		rest(t.Context(), balancerMax)
 		if err := n.Stop(); err != nil {
 			t.Errorf("node %d: %v", i+1, err)
 		}
