@@ -49,20 +49,8 @@ func checkSums(ctx context.Context, conn *pgx.Conn) (map[string]string, error) {
 	if err := v.compareCounts(ctx, counts, broken); err != nil {
 		return nil, err
 	}
-	for balance, err := range v.Balances(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		account := balance.Account
-		if sum := want[account]; sum != balance.Units {
-			broken[account.Sale] = imbalance(account, balance.Units, sum)
-		}
-		delete(want, account)
-	}
-	for account, sum := range want {
-		if account.Name != ledger.Outside && sum != 0 {
-			broken[account.Sale] = imbalance(account, 0, sum)
-		}
+	if err := ledger.Unbalanced(v.Balances(ctx), want, broken); err != nil {
+		return nil, err
 	}
 	return broken, nil
 }
@@ -125,8 +113,4 @@ func (v *view) moved(rows pgx.Rows) (m moved, err error) {
 		}
 	}
 	return m, err
-}
-
-func imbalance(account ledger.Account, units, sum int64) string {
-	return fmt.Sprintf("%s of %s is %d, but its lines add up to %d", account.Name, account.SKU, units, sum)
 }

@@ -77,20 +77,8 @@ func checkSums(ctx context.Context, c *conn) (map[string]string, error) {
 	}
 	broken := map[string]string{}
 	v := &view{c, names}
-	for balance, err := range v.Balances(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		account := balance.Account
-		if sum := want[account]; sum != balance.Units {
-			broken[account.Sale] = imbalance(account, balance.Units, sum)
-		}
-		delete(want, account)
-	}
-	for account, sum := range want {
-		if account.Name != ledger.Outside && sum != 0 {
-			broken[account.Sale] = imbalance(account, 0, sum)
-		}
+	if err := ledger.Unbalanced(v.Balances(ctx), want, broken); err != nil {
+		return nil, err
 	}
 	return broken, nil
 }
@@ -112,8 +100,4 @@ func addLines(ctx context.Context, c *conn, names *catalogue) (map[ledger.Accoun
 		return err
 	})
 	return sums, err
-}
-
-func imbalance(account ledger.Account, units, sum int64) string {
-	return fmt.Sprintf("%s of %s is %d, but its lines add up to %d", account.Name, account.SKU, units, sum)
 }
