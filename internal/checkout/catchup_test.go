@@ -47,7 +47,6 @@ func (r *road) catchUp() {
 
 func TestWhatAnotherNodeDecidedIsKnownBeforeTheBoardSaysSoldOut(t *testing.T) {
 	r := open(t, document(1))
-	r.herald.CatchUp = r.desk.CatchUp
 	r.decisive.open.Lock() // this node decides nothing
 	defer r.decisive.open.Unlock()
 	order := r.elsewhere(wish("ann", "k", 1))
