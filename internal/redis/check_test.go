@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,24 @@ func TestAClusterWithoutReplicasIsRefusedOrAccepted(t *testing.T) {
 		return err
 	})
 	wantRefused(t, node.URL(), "has no replica", "no-replicas")
+}
+
+func TestATryThatTheEndCutShortDoesNotHideTheOneBefore(t *testing.T) {
+	silent := fmt.Errorf("read the cluster's map: %w", context.DeadlineExceeded)
+	alone := Refused{Why: "a has no replica", passing: true}
+	for _, c := range []struct {
+		last, before error
+		want         string
+	}{
+		{silent, alone, "redis: a has no replica"},
+		{alone, silent, "redis: a has no replica"},
+		{silent, nil, "redis: nobody answers: read the cluster's map: context deadline exceeded"},
+		{errors.New("connection refused"), alone, "redis: nobody answers: connection refused"},
+	} {
+		if got := gaveUp(c.last, c.before).Error(); got != c.want {
+			t.Errorf("after %v, %v is told as %q, want %q", c.before, c.last, got, c.want)
+		}
+	}
 }
 
 func busPort(t *testing.T) string {

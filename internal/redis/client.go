@@ -90,6 +90,7 @@ func Open(ctx context.Context, options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	var before error
 	for tries := 1; ; tries++ {
 		c, err := connect(ctx, options, settings)
 		no, refused := errors.AsType[Refused](err)
@@ -100,9 +101,22 @@ func Open(ctx context.Context, options Options) (*Client, error) {
 			options.Log.Warn("Redis cannot be used yet", "error", err)
 		}
 		if pause(ctx, openRest) != nil {
-			return nil, fmt.Errorf("redis: nobody answers: %w", err)
+			return nil, gaveUp(err, before)
 		}
+		before = err
 	}
+}
+
+// gaveUp tells why no try came through. A last one that the end of the time
+// cut short says less than the one before it.
+func gaveUp(last, before error) error {
+	if before != nil && errors.Is(last, context.DeadlineExceeded) {
+		last = before
+	}
+	if errors.As(last, new(Refused)) {
+		return last
+	}
+	return fmt.Errorf("redis: nobody answers: %w", last)
 }
 
 func connect(ctx context.Context, options Options, settings rueidis.ClientOption) (*Client, error) {
