@@ -214,21 +214,12 @@ func (f *fleet) profiles(ctx context.Context, period time.Duration) func() error
 	faults := make([]error, len(f.Nodes))
 	for i, n := range f.Nodes {
 		if n.Running() {
-			wait.Go(func() { faults[i] = f.profileOf(ctx, n, i, period) })
+			name := fmt.Sprintf("node-%d-of-%d", i+1, len(f.addresses()))
+			wait.Go(func() { faults[i] = f.profileOf(ctx, n.Operators, name, period) })
 		}
 	}
 	return func() error {
 		wait.Wait()
 		return errors.Join(faults...)
 	}
-}
-
-func (f *fleet) profileOf(ctx context.Context, n *servers.Node, number int, period time.Duration) error {
-	path := fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(period/time.Second)))
-	text, err := (&node{}).fetch(ctx, n.Operators, path)
-	if err != nil {
-		return err
-	}
-	name := fmt.Sprintf("node-%d-of-%d-%s.pb.gz", number+1, len(f.addresses()), time.Now().Format("150405.000"))
-	return os.WriteFile(filepath.Join(f.profile, name), text, 0o600)
 }

@@ -26,7 +26,7 @@ type settings struct {
 	many     int           // how far sales and SKUs grow, for E8
 	sellouts int           // how often D6 sells a last unit
 	results  string        // file for the table; empty: none
-	profile  string        // folder for CPU profiles of D3's nodes; empty: none
+	profile  string        // folder for CPU profiles of the nodes of E3 and D3; empty: none
 	dir      string        // below it a run writes; on a disk, for a ledger in memory would prove nothing
 	binary   string        // empty: built from the tree
 }
@@ -122,7 +122,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.pool, "pool", s.pool, "requests written before a measurement of refusals")
 	flags.StringVar(&s.binary, "binary", s.binary, "measure this program instead of the tree's")
 	flags.StringVar(&s.dir, "dir", s.dir, "where the run's files lie, on a disk")
-	flags.StringVar(&s.profile, "profile", s.profile, "also write CPU profiles of the nodes of D3 to this folder")
+	flags.StringVar(&s.profile, "profile", s.profile, "also write CPU profiles of the nodes of E3 and D3 to this folder")
 	flags.StringVar(&s.results, "results", s.results, "also write the table to this file")
 	if err := flags.Parse(args); err != nil {
 		return s, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -45,18 +46,27 @@ func (s *shop) close() {
 
 // sell lets new buyers order for a period, as fast as they are answered. pace
 // is how many a second may come at most.
-func (s *shop) sell(period time.Duration, pace float64) (sample, error) {
+func (s *shop) sell(ctx context.Context, period time.Duration, pace float64) (sample, error) {
 	buyers, err := s.crowd.orders(int(pace*period.Seconds())+orderConns, of("drop", "sku-0"))
 	if err != nil {
 		return sample{}, err
 	}
-	return ask(target{s.node.server, s.node.buyers, orderConns, http.StatusCreated}, period, buyers.once())
+	profiled := make(chan error, 1)
+	go func() {
+		if s.profile == "" {
+			profiled <- nil
+			return
+		}
+		profiled <- s.profileOf(ctx, s.node.operators, "alone", period)
+	}()
+	sold, err := ask(target{s.node.server, s.node.buyers, orderConns, http.StatusCreated}, period, buyers.once())
+	return sold, errors.Join(err, <-profiled)
 }
 
 // measure returns orders and nginx's refusals side by side, once.
-func (s *shop) measure() (pair, error) {
+func (s *shop) measure(ctx context.Context) (pair, error) {
 	var p pair
-	warm, err := s.sell(s.period/2, guess)
+	warm, err := s.sell(ctx, s.period/2, guess)
 	if err != nil {
 		return p, err
 	}
@@ -68,7 +78,7 @@ func (s *shop) measure() (pair, error) {
 	if err != nil {
 		return p, err
 	}
-	product, err := s.sell(s.period, 1.5*warm.perSecond)
+	product, err := s.sell(ctx, s.period, 1.5*warm.perSecond)
 	if err != nil {
 		return p, err
 	}
@@ -101,7 +111,7 @@ func (b *bench) oneSale(ctx context.Context) (pair, error) {
 		return pair{}, err
 	}
 	defer s.close()
-	return s.measure()
+	return s.measure(ctx)
 }
 
 // waits is E4: orders come at half the pace of E3, whether or not the earlier
@@ -113,7 +123,7 @@ func (b *bench) waits(ctx context.Context) ([]line, error) {
 	}
 	defer s.close()
 	if b.pace == 0 {
-		p, err := s.measure()
+		p, err := s.measure(ctx)
 		if err != nil {
 			return nil, err
 		}

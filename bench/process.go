@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -85,4 +86,15 @@ func (s *server) resident() (int64, error) {
 		}
 	}
 	return 0, errors.New("no VmRSS in /proc")
+}
+
+// profileOf takes a CPU profile of a node, for as long as a measurement.
+func (b *bench) profileOf(ctx context.Context, operators, name string, period time.Duration) error {
+	path := fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(period/time.Second)))
+	text, err := (&node{}).fetch(ctx, operators, path)
+	if err != nil {
+		return err
+	}
+	name += time.Now().Format("-150405.000") + ".pb.gz"
+	return os.WriteFile(filepath.Join(b.profile, name), text, 0o600)
 }

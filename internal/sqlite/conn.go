@@ -25,6 +25,8 @@ type conn struct {
 	// pointers that it returns, then the parameters of the running statement.
 	scratch []byte
 	base    uintptr
+
+	log *walBuffer // nil: the engine writes each page by itself
 }
 
 type statement struct {
@@ -61,7 +63,7 @@ func dial(ctx context.Context, path string, write bool, pragmas ...string) (*con
 		flags = sqlite3.SQLITE_OPEN_NOMUTEX | sqlite3.SQLITE_OPEN_READWRITE
 	}
 	rc := sqlite3.Xsqlite3_open_v2(c.tls, name, c.base, flags, 0)
-	c.db = c.out(0)
+	c.db = c.out()
 	if err := c.fault(rc); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger: %w", err), c.close())
 	}
@@ -101,12 +103,12 @@ func (c *conn) close() error {
 	}
 	err := c.fault(sqlite3.Xsqlite3_close_v2(c.tls, c.db))
 	c.tls.Close()
-	return errors.Join(err, syscall.Munmap(c.scratch))
+	return errors.Join(err, c.unbuffer(), syscall.Munmap(c.scratch))
 }
 
-// out is a pointer or number that the engine returned.
-func (c *conn) out(i int) uintptr {
-	return uintptr(binary.NativeEndian.Uint64(c.scratch[8*i:]))
+// out is the first pointer or number that the engine returned.
+func (c *conn) out() uintptr {
+	return uintptr(binary.NativeEndian.Uint64(c.scratch))
 }
 
 func (c *conn) fault(rc int32) error {
@@ -141,7 +143,7 @@ func (c *conn) compile(query string) (statement, error) {
 	if err := c.fault(rc); err != nil {
 		return statement{}, err
 	}
-	s := statement{handle: c.out(0)}
+	s := statement{handle: c.out()}
 	s.params = int(sqlite3.Xsqlite3_bind_parameter_count(c.tls, s.handle))
 	return s, nil
 }
@@ -260,7 +262,7 @@ func (c *conn) number(ctx context.Context, query string, args ...any) (int64, er
 // pagesWritten counts the pages that the connection has written to the log.
 func (c *conn) pagesWritten() (int, error) {
 	rc := sqlite3.Xsqlite3_db_status(c.tls, c.db, sqlite3.SQLITE_DBSTATUS_CACHE_WRITE, c.base, c.base+8, 0)
-	return int(int32(c.out(0))), c.fault(rc) //nolint:gosec // a C int in the lower half
+	return int(int32(c.out())), c.fault(rc) //nolint:gosec // a C int in the lower half
 }
 
 // row is the row on which a statement stands.

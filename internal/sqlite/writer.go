@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +29,7 @@ func openWriter(ctx context.Context, path string) (*writer, error) {
 	}
 	w := &writer{conn: c, stands: &stands{sales: map[string]*saleBooks{}}}
 	w.forget()
-	err = w.count(ctx)
+	err = errors.Join(w.count(ctx), w.bufferLog())
 	w.stands.head, w.stands.lastRow = w.head, w.lastRow
 	return w, err
 }
