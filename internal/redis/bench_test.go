@@ -63,7 +63,7 @@ func median(all []figures) figures {
 }
 
 // rush lets a crowd buy in a new bucket, by as many calls at once as one
-// bucket has under way. It returns reservations a second, and the
+// bucket has under way where all are full. It returns reservations a second, and the
 // microseconds of the server's CPU that each took.
 func (c *Client) rush(b *testing.B, server *servers.Redis) figures {
 	b.Helper()
@@ -80,7 +80,7 @@ func (c *Client) rush(b *testing.B, server *servers.Redis) figures {
 	k := c.shelf(bucket).keys
 	return measure(b, server, cap(flights)*batchMax, func() {
 		var all sync.WaitGroup
-		for range flightsMax {
+		for range fullFlightsMax {
 			all.Go(func() {
 				for f := range flights {
 					answer, err := c.run(context.Background(), c.scripts.reserve, []string{k.state, k.tickets, k.buyers, k.stream, k.depth}, f.args())

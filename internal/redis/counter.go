@@ -21,6 +21,10 @@ const (
 	// flightsMax is how many calls of one bucket are under way at once: while
 	// Redis works on one, the next gathers.
 	flightsMax = 2
+	// fullFlightsMax is how many there are where the next one would be full: it
+	// gains nothing by waiting, and Redis, where it syncs each time before it
+	// answers, does so once for all that have come.
+	fullFlightsMax = 4
 	// waitingMax bounds the asks that wait for one bucket. At the pace of a
 	// slow Redis they are served within reserveMax.
 	waitingMax = 1 << 14
@@ -78,7 +82,7 @@ func (c *Client) join(s *shelf, p *party) error {
 	if line.asks+len(p.asks) > waitingMax {
 		return ErrBusy
 	}
-	if line.flights < flightsMax {
+	if line.flights < flightsMax || (line.flights < fullFlightsMax && line.asks+len(p.asks) >= batchMax) {
 		if err := c.launch(func() { c.fly(s) }); err != nil {
 			return err
 		}
@@ -127,10 +131,15 @@ func (c *crowd) admit(asks []stock.Ask) bool {
 const boardMax = 4 * batchMax
 
 // board takes the parties that fit into one call, from the head of the line.
-// Who comes twice waits for the next. None left ends the flight.
+// Who comes twice waits for the next. None left ends the flight, and so does a
+// call that would not be full where enough others are under way.
 func (l *counter) board() []*party {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.flights > flightsMax && l.asks < batchMax {
+		l.flights--
+		return nil
+	}
 	var batch, stay []*party
 	who, room, looked := crowd{}, batchMax, 0
 	for room > 0 && len(stay) < boardMax && looked < len(l.waiting) {

@@ -263,7 +263,7 @@ func TestWhoLeavesUndoesNothing(t *testing.T) {
 func TestTooManyInLineHearSo(t *testing.T) {
 	c := stocked(t, oneRedis(t).URL(), 1)
 	s := c.shelf(drop())
-	s.counter.flights = flightsMax // nobody is served
+	s.counter.flights = fullFlightsMax // nobody is served
 	p := &party{asks: make([]stock.Ask, waitingMax)}
 	must(t, c.join(s, p))
 	if _, err := c.try(t.Context(), 1); !errors.Is(err, ErrBusy) {
