@@ -10,36 +10,38 @@ import (
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
-// progress is how far a node has read what others decided.
-type progress struct {
-	mu   sync.Mutex       // one reader of the ledger at a time
-	rows map[string]int64 // by sale: the row up to which its claims were read
+// Hear takes in decisions, of this node or another, once they are on disk: it
+// makes their claims known and tells those who wait for them here.
+func (d *Desk) Hear(decisions []ledger.Decision) {
+	for i := range decisions {
+		d.Known.Add(ledger.Print{Claim: decisions[i].Order.ID, KeyPrint: decisions[i].Ticket.KeyPrint})
+	}
+	d.progress.note(decisions)
+	d.Decisions.Announce(decisions)
 }
 
 // CatchUp makes every claim of the sale known that was decided up to that row,
 // and tells those who wait here: other nodes decide too, and their word may be
 // lost. It is called before the board shows what is left at that row, so that
-// whoever has an answer never hears "sold out" instead.
+// whoever has an answer never hears "sold out" instead. What was heard of is
+// not read.
 func (d *Desk) CatchUp(ctx context.Context, sale string, newest int64) error {
-	p := &d.progress
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.rows[sale] >= newest {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	known := d.progress.upTo(sale)
+	if known >= newest {
 		return nil
 	}
-	if p.rows == nil {
-		p.rows = map[string]int64{}
-	}
 	var awaited []shop.ClaimID
-	for print, err := range d.Claims.Decided(ctx, sale, p.rows[sale]) {
+	for print, err := range d.Claims.Decided(ctx, sale, known) {
 		if err != nil {
 			return fmt.Errorf("read what was decided in %s: %w", sale, err)
 		}
 		d.Known.Add(print)
-		p.rows[sale] = print.Row
 		if d.Decisions.awaits(print.Claim) {
 			awaited = append(awaited, print.Claim)
 		}
+		d.progress.read(sale, print.Row)
 	}
 	return d.tell(ctx, awaited)
 }
@@ -57,4 +59,91 @@ func (d *Desk) tell(ctx context.Context, claims []shop.ClaimID) error {
 		d.Decisions.Announce([]ledger.Decision{{Order: order}})
 	}
 	return nil
+}
+
+// spansMax bounds what a sale's progress remembers: with as many gaps, nodes
+// hear so little of each other that reading is due.
+const spansMax = 64
+
+// progress is which rows of the sales' claims a node knows.
+type progress struct {
+	mu    sync.Mutex
+	sales map[string]*rows
+}
+
+// rows are those of one sale: all up to one, and some beyond it.
+type rows struct {
+	all    int64
+	beyond []span // in order, with a gap before each
+}
+
+// span is the rows from first to last.
+type span struct{ first, last int64 }
+
+func (p *progress) upTo(sale string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.of(sale).all
+}
+
+// of returns the sale's rows. The caller holds p.mu.
+func (p *progress) of(sale string) *rows {
+	known, ok := p.sales[sale]
+	if !ok {
+		if p.sales == nil {
+			p.sales = map[string]*rows{}
+		}
+		known = &rows{}
+		p.sales[sale] = known
+	}
+	return known
+}
+
+// read says that the ledger told every row up to this one.
+func (p *progress) read(sale string, row int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of(sale).add(span{0, row})
+}
+
+// note says that decisions were heard of.
+func (p *progress) note(decisions []ledger.Decision) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := 0; i < len(decisions); {
+		sale, heard := decisions[i].Order.Sale, span{decisions[i].Row, decisions[i].Row}
+		for i++; i < len(decisions) && decisions[i].Order.Sale == sale && decisions[i].Row == heard.last+1; i++ {
+			heard.last++ // a batch is mostly one run
+		}
+		if heard.first > 0 { // of row 0 nobody knows where it is
+			p.of(sale).add(heard)
+		}
+	}
+}
+
+// add joins a span with what it touches. Too many of them, and the furthest
+// are forgotten: they will be read.
+func (r *rows) add(s span) {
+	if s.first <= r.all+1 {
+		r.all = max(r.all, s.last)
+		for len(r.beyond) > 0 && r.beyond[0].first <= r.all+1 {
+			r.all = max(r.all, r.beyond[0].last)
+			r.beyond = r.beyond[1:]
+		}
+		return
+	}
+	var joined []span
+	for _, other := range r.beyond {
+		switch {
+		case other.last+1 < s.first:
+			joined = append(joined, other)
+		case s.last+1 < other.first:
+			joined = append(joined, s)
+			s = other
+		default:
+			s = span{min(s.first, other.first), max(s.last, other.last)}
+		}
+	}
+	joined = append(joined, s)
+	r.beyond = joined[:min(len(joined), spansMax)]
 }

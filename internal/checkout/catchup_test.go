@@ -62,6 +62,34 @@ func TestWhatAnotherNodeDecidedIsKnownBeforeTheBoardSaysSoldOut(t *testing.T) {
 	}
 }
 
+func TestWhatWasHeardOfIsNotReadAgain(t *testing.T) {
+	r := open(t, document(5))
+	reads := &counting{Claims: r.ledger}
+	other := &checkout.Desk{Known: &checkout.Known{}, Claims: reads, Decisions: checkout.NewDecisions()}
+	catchUp := func(want int64) {
+		t.Helper()
+		stand, err := r.ledger.Stand(t.Context(), sale)
+		if err == nil {
+			err = other.CatchUp(t.Context(), sale, stand.Newest)
+		}
+		if got := reads.prints.Load(); got != want || err != nil {
+			t.Errorf("%d decisions were read so far, error %v; want %d", got, err, want)
+		}
+	}
+	r.buy(wish("ann", "k", 1))
+	r.buy(wish("bob", "k", 1))
+	for print, err := range r.ledger.Decided(t.Context(), sale, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.Hear([]ledger.Decision{{Order: shop.Order{ID: print.Claim, Sale: sale}, Row: print.Row}})
+	}
+	catchUp(0)
+	r.buy(wish("cy", "k", 1))
+	catchUp(1)
+	catchUp(1)
+}
+
 func TestWhoWaitsHearsWhatAnotherNodeDecidedAlsoWhenItsWordIsLost(t *testing.T) {
 	r := open(t, document(5))
 	r.decisive.open.Lock()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/crash"
@@ -51,6 +52,7 @@ type Desk struct {
 	GiveBack func(ctx context.Context, cancellation ledger.Cancellation) (shop.Order, error)
 
 	progress progress
+	reading  sync.Mutex // one CatchUp at a time
 }
 
 // Buy turns a wish into an order, or a shop.Refusal. Any other error means

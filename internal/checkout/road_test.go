@@ -3,6 +3,7 @@ package checkout_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -50,12 +51,23 @@ func (g *gated) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Dec
 // counting counts what buyers cost the ledger.
 type counting struct {
 	ledger.Claims
-	standings, orders atomic.Int64
+	standings, orders, prints atomic.Int64
 }
 
 func (c *counting) Standing(ctx context.Context, sale, buyer string) (ledger.Standing, error) {
 	c.standings.Add(1)
 	return c.Claims.Standing(ctx, sale, buyer)
+}
+
+func (c *counting) Decided(ctx context.Context, sale string, after int64) iter.Seq2[ledger.Print, error] {
+	return func(yield func(ledger.Print, error) bool) {
+		for print, err := range c.Claims.Decided(ctx, sale, after) {
+			c.prints.Add(1)
+			if !yield(print, err) {
+				return
+			}
+		}
+	}
 }
 
 func (c *counting) Order(ctx context.Context, id shop.ClaimID) (shop.Order, error) {
@@ -101,10 +113,7 @@ func openBuckets(t *testing.T, doc shop.Sale, buckets int) *road {
 	worker := &fulfil.Worker{
 		Queue: queue, Ledger: r.decisive, Stock: counter, Board: board, Log: log,
 		Decided: func(decisions []ledger.Decision) {
-			for i := range decisions {
-				r.desk.Known.Add(ledger.Print{Claim: decisions[i].Order.ID, KeyPrint: decisions[i].Ticket.KeyPrint})
-			}
-			r.desk.Decisions.Announce(decisions)
+			r.desk.Hear(decisions)
 			crier.Touch(sale)
 		},
 	}

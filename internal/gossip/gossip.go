@@ -51,7 +51,7 @@ type Gossip struct {
 	Line Line
 	Self uint64 // tells this node's messages from the others'
 
-	Decided func([]ledger.Decision) // of another node; only Order and Ticket.KeyPrint are known
+	Decided func([]ledger.Decision) // of another node; only Order, Row, Nonce and Ticket.KeyPrint are known
 	Moved   func(sale string)       // units of a sale moved
 	Changed func(sale string)       // its document or its phase changed
 	Wanted  func(Want)
@@ -183,9 +183,11 @@ func (g *Gossip) hear(message []byte) {
 		return
 	}
 	var decisions []ledger.Decision
+	before := &ledger.Decision{}
 	for len(r.rest) > 0 && !r.bad {
 		if item := r.byte(); item == itemDecision {
-			decisions = append(decisions, r.decision())
+			decisions = append(decisions, r.decision(before))
+			before = &decisions[len(decisions)-1]
 		} else {
 			g.take(item, &r)
 		}

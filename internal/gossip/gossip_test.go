@@ -82,7 +82,7 @@ func decision(n int) ledger.Decision {
 		Status: shop.AwaitingPayment, Amount: 25800, Currency: "EUR", AsOf: int64(n),
 		CreatedAt: time.UnixMilli(1_790_000_000_123).UTC(), PayBy: time.UnixMilli(1_790_000_600_123).UTC(),
 	}}
-	d.Ticket.Claim, d.Ticket.KeyPrint = d.Order.ID, uint64(n)<<40
+	d.Ticket.Claim, d.Ticket.KeyPrint, d.Row = d.Order.ID, uint64(n)<<40, int64(n)+7
 	return d
 }
 

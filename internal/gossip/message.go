@@ -10,7 +10,7 @@ import (
 
 // A message is layout, the sender's Self (8 bytes) and items, each a kind and
 // its fields: numbers as varints, texts with their length before them.
-const layout = 1
+const layout = 2
 
 const (
 	itemDecision = 1
@@ -24,11 +24,11 @@ func appendDecision(to []byte, d *ledger.Decision) []byte {
 	to = append(to, itemDecision)
 	to = append(to, o.ID[:]...)
 	to = binary.BigEndian.AppendUint64(to, d.Ticket.KeyPrint)
-	for _, text := range []string{o.Sale, o.Buyer, o.SKU, string(o.Reason), o.Currency, o.Reference} {
+	for _, text := range [...]string{o.Sale, o.Buyer, o.SKU, string(o.Reason), o.Currency, o.Reference} {
 		to = appendText(to, text)
 	}
 	to = binary.BigEndian.AppendUint64(to, d.Nonce)
-	for _, number := range []int64{o.Quantity, int64(o.Status), o.Amount, millis(o.CreatedAt), millis(o.PayBy), o.AsOf} {
+	for _, number := range [...]int64{d.Row, o.Quantity, int64(o.Status), o.Amount, millis(o.CreatedAt), millis(o.PayBy), o.AsOf} {
 		to = binary.AppendVarint(to, number)
 	}
 	return to
@@ -101,24 +101,33 @@ func (r *reader) number() int64 {
 	return n
 }
 
-func (r *reader) text() string {
+func (r *reader) text() string { return r.textLike("") }
+
+// textLike reads a text, and takes the one given where it is the same: most
+// decisions of a message share all but the buyer.
+func (r *reader) textLike(known string) string {
 	n, size := binary.Uvarint(r.rest)
 	if size <= 0 || n > messageMax {
 		r.bad = true
 		return ""
 	}
 	r.take(size)
-	return string(r.take(int(n)))
+	if text := r.take(int(n)); string(text) != known {
+		return string(text)
+	}
+	return known
 }
 
-func (r *reader) decision() ledger.Decision {
+// decision reads one; before is the one before it in the message.
+func (r *reader) decision(before *ledger.Decision) ledger.Decision {
 	var d ledger.Decision
 	copy(d.Order.ID[:], r.take(len(d.Order.ID)))
 	d.Ticket.Claim, d.Ticket.KeyPrint = d.Order.ID, r.uint64()
-	o := &d.Order
-	o.Sale, o.Buyer, o.SKU = r.text(), r.text(), r.text()
-	o.Reason, o.Currency, o.Reference = shop.Code(r.text()), r.text(), r.text()
+	o, b := &d.Order, &before.Order
+	o.Sale, o.Buyer, o.SKU = r.textLike(b.Sale), r.text(), r.textLike(b.SKU)
+	o.Reason, o.Currency, o.Reference = shop.Code(r.textLike(string(b.Reason))), r.textLike(b.Currency), r.text()
 	d.Nonce = r.uint64()
+	d.Row = r.number()
 	o.Quantity = r.number()
 	o.Status = shop.Status(r.number()) //nolint:gosec // written from a Status; another number is none
 	o.Amount = r.number()

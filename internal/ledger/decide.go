@@ -15,7 +15,8 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	quota := b.quota(Holder{ticket.Bucket.Sale, ticket.Buyer})
 	if claim, decided := b.claims[ticket.Claim]; decided {
 		return Decision{
-			Ticket: ticket, Order: claim.Order, Verdict: repeatVerdict(claim, &ticket), Live: quota.Live, Nonce: claim.Ticket.Nonce,
+			Ticket: ticket, Order: claim.Order, Verdict: repeatVerdict(claim, &ticket), Live: quota.Live,
+			Row: claim.Row, Nonce: claim.Ticket.Nonce,
 		}, nil
 	}
 	shelf, known := b.sales[ticket.Bucket.Sale]
@@ -39,6 +40,15 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 		verdict = shop.Consumed
 	}
 	return Decision{Ticket: ticket, Order: claim.Order, Verdict: verdict, Live: quota.Live, Nonce: ticket.Nonce}, nil
+}
+
+// Number tells of each decision at which row its claim was saved.
+func (b *Book) Number(decisions []Decision) {
+	for i := range decisions {
+		if claim, ok := b.claims[decisions[i].Order.ID]; ok {
+			decisions[i].Row = claim.Row
+		}
+	}
 }
 
 // NoSKU stands in an order for an SKU that no sale could have: what a broken

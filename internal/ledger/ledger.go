@@ -57,6 +57,7 @@ type Decision struct {
 	Order   shop.Order
 	Verdict shop.Verdict // what the stock does with this very ticket
 	Live    int64        // the buyer's live units in the sale, this transaction included
+	Row     int64        // of the claim, as in Print
 	Nonce   uint64       // of the ticket that the claim was decided for: another one's is a repeat
 	Poison  bool         // refused now because no desk writes such a ticket: an alarm; false when asked again
 }
@@ -65,7 +66,7 @@ type Decision struct {
 type Print struct {
 	Claim    shop.ClaimID
 	KeyPrint uint64
-	Row      int64 // its place among the sale's claims; grows in the order decided
+	Row      int64 // its place among the sale's claims; grows in the order decided, not always by one
 }
 
 // Standing is what one buyer has in one sale.

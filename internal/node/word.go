@@ -15,7 +15,7 @@ func (n *Node) wireGossip() {
 	}
 	n.gossip = &gossip.Gossip{
 		Line: n.line, Self: nonce(), Log: n.options.Log,
-		Decided: n.heard,
+		Decided: func(decisions []ledger.Decision) { n.desk.Hear(decisions) }, // hired later
 		Moved:   func(sale string) { n.herald.Touch(sale) },
 		Changed: func(sale string) { n.herald.Renew(sale) },
 		Wanted:  n.wanted,
@@ -43,18 +43,10 @@ func (n *Node) tell(decisions []ledger.Decision) {
 			count.Add(1)
 		}
 	}
-	n.heard(decisions)
+	n.desk.Hear(decisions)
 	if n.gossip != nil {
 		n.gossip.TellDecided(decisions)
 	}
-}
-
-// heard takes in decisions, of this node or another.
-func (n *Node) heard(decisions []ledger.Decision) {
-	for i := range decisions {
-		n.desk.Known.Add(ledger.Print{Claim: decisions[i].Order.ID, KeyPrint: decisions[i].Ticket.KeyPrint})
-	}
-	n.desk.Decisions.Announce(decisions)
 }
 
 // settled has the sales looked at whose units moved.

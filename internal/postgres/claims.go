@@ -81,6 +81,7 @@ func (t *tx) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decisi
 	for i := range decisions {
 		t.tell(&decisions[i].Order)
 	}
+	t.Number(decisions)
 	return decisions, nil
 }
 

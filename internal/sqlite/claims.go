@@ -95,7 +95,11 @@ func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, known bool) ([]l
 	if len(missing.names) > 0 { // nothing is written yet
 		return nil, &missing
 	}
-	return decisions, t.save(ctx, b)
+	if err := t.save(ctx, b); err != nil {
+		return nil, err
+	}
+	b.Number(decisions)
+	return decisions, nil
 }
 
 // lookUp loads the claims that were decided before, in the order of their

@@ -319,9 +319,12 @@ func decidedSince(b *bench) {
 	since()
 	greedy := b.ticket("ann", "k2")
 	greedy.Quantity = 3
-	b.refused(greedy, shop.LimitReached)
+	no := b.refused(greedy, shop.LimitReached)
 	want = []shop.ClaimID{greedy.Claim}
 	since()
+	if again := b.decide(greedy)[0]; no.Row != last || again.Row != last {
+		b.Errorf("the decision tells of row %d, and of %d when asked again; want %d", no.Row, again.Row, last)
+	}
 	for p, err := range b.Decided(b.ctx, "nowhere", 0) {
 		if err == nil {
 			b.Errorf("a sale that there is not has %+v", p)
