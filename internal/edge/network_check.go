@@ -1,0 +1,114 @@
+package edge
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+const (
+	interfaceMax = 15              // bytes of a name, as Linux has it
+	portsMax     = 64              // more is a mistake
+	uplinkLeast  = 1_000_000       // below, a class is too small for a frame
+	uplinkMost   = 400_000_000_000 // the widest line there is
+	arrivalsMost = 1_000_000       // beyond, a limit of connections limits nothing
+	openMost     = 1_000_000
+	addressesMin = 1024
+	addressesMax = 4 << 20 // more than 1 GB of kernel memory
+	prefixesMax  = 10_000  // the largest CDNs name some thousands
+)
+
+// networkFaults gathers what is wrong with a Network.
+type networkFaults struct{ shop.Faults }
+
+func (f *networkFaults) add(field, format string, args ...any) {
+	f.Faults = append(f.Faults, shop.Fault{Field: "network." + field, Wrong: fmt.Sprintf(format, args...)})
+}
+
+func (f *networkFaults) number(field string, n, least, most int) {
+	if n < least || n > most {
+		f.add(field, "%d; write a number from %d to %d", n, least, most)
+	}
+}
+
+// check returns every fault. What it lets through cannot be mistaken for
+// anything but itself in a script.
+func (n Network) check() shop.Faults {
+	var f networkFaults
+	if !interfaceName(n.Interface) {
+		f.add("interface", "%q is not an interface's name; write one that ip link lists, such as eth0", n.Interface)
+	}
+	if len(n.Ports) == 0 {
+		f.add("ports", "missing; write where buyers come in, such as 443")
+	}
+	f.ports("ports", n.Ports)
+	f.ports("operator_ports", n.OperatorPorts)
+	if n.Uplink < uplinkLeast || n.Uplink > uplinkMost {
+		f.add("uplink", "%d; write bits per second from %d to %d, such as 950000000 for a line of 1 Gbit/s", n.Uplink, uplinkLeast, uplinkMost)
+	}
+	f.shares(n)
+	f.arrivals("new_ipv4", n.NewIPv4)
+	f.arrivals("new_ipv6", n.NewIPv6)
+	f.number("open_max", n.OpenMax, 0, openMost)
+	f.number("addresses_max", n.AddressesMax, addressesMin, addressesMax)
+	f.prefixes("trusted", n.Trusted)
+	f.prefixes("operators", n.Operators)
+	return f.Faults
+}
+
+func interfaceName(name string) bool {
+	odd := strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_.-", r)
+	})
+	return name != "" && len(name) <= interfaceMax && !odd && name[0] != '-' && name[0] != '.'
+}
+
+func (f *networkFaults) ports(field string, ports []uint16) {
+	if len(ports) > portsMax {
+		f.add(field, "%d of them; %d are the most", len(ports), portsMax)
+		return
+	}
+	seen := map[uint16]bool{}
+	for i, port := range ports {
+		switch {
+		case port == 0:
+			f.add(fmt.Sprintf("%s[%d]", field, i), "0 is no port; write a number from 1 to 65535")
+		case seen[port]:
+			f.add(fmt.Sprintf("%s[%d]", field, i), "%d stands there twice", port)
+		}
+		seen[port] = true
+	}
+}
+
+func (f *networkFaults) shares(n Network) {
+	f.number("operators_percent", n.OperatorsPercent, 1, 98)
+	f.number("buyers_percent", n.BuyersPercent, 1, 98)
+	if sum := n.OperatorsPercent + n.BuyersPercent; sum > 99 {
+		f.add("buyers_percent", "with operators_percent it makes %d; leave at least 1 to everything else", sum)
+	}
+}
+
+func (f *networkFaults) arrivals(field string, a Arrivals) {
+	f.number(field+".per_second", a.PerSecond, 1, arrivalsMost)
+	f.number(field+".burst", a.Burst, 1, arrivalsMost)
+}
+
+func (f *networkFaults) prefixes(field string, prefixes []netip.Prefix) {
+	if len(prefixes) > prefixesMax {
+		f.add(field, "%d of them; %d are the most", len(prefixes), prefixesMax)
+		return
+	}
+	for i, prefix := range prefixes {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		switch {
+		case !prefix.IsValid():
+			f.add(at, "not a prefix; write one such as 192.0.2.0/24 or 2001:db8::/32")
+		case prefix.Bits() == 0:
+			f.add(at, "%s is everybody, and nobody would be limited; name the networks", prefix)
+		case prefix.Addr().Is4In6():
+			f.add(at, "%s is IPv4 inside IPv6; write it as IPv4", prefix)
+		}
+	}
+}
