@@ -75,8 +75,10 @@ var networkTemplates embed.FS
 func networkFiles(n Network) []File {
 	const text, script = 0o644, 0o755
 	files := []File{
-		{Name: "up.sh", Mode: script}, {Name: "down.sh", Mode: script},
-		{Name: "tc-up.sh", Mode: script}, {Name: "tc-down.sh", Mode: script},
+		{Name: "up.sh", Mode: script},
+		{Name: "down.sh", Mode: script},
+		{Name: "tc-up.sh", Mode: script},
+		{Name: "tc-down.sh", Mode: script},
 		{Name: "doorbuster.nft", Mode: text},
 	}
 	if n.SYNProxy {

@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -74,17 +76,18 @@ func (s *street) quiet(ctx context.Context, path string) *calls {
 
 // get asks the shop once, over a connection of its own.
 func (s *street) get(client, path string) error {
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
-			err = s.inside(client, func() (err error) {
-				conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
-				return err
-			})
-			return conn, err
-		},
+	conn, err := s.dial(client, serverIPv4, shopPort)
+	if err != nil {
+		return err
 	}
-	answer, err := (&http.Client{Transport: transport, Timeout: patience}).Get(fmt.Sprintf("http://%s:%d%s", serverIPv4, shopPort, path))
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n", path); err != nil {
+		return err
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return err
 	}
@@ -93,6 +96,15 @@ func (s *street) get(client, path string) error {
 		err = errors.Join(err, errors.New(answer.Status))
 	}
 	return errors.Join(err, answer.Body.Close())
+}
+
+// dial connects a client with the server.
+func (s *street) dial(client, host string, port int) (conn net.Conn, err error) {
+	err = s.inside(client, func() (err error) {
+		conn, err = (&net.Dialer{Timeout: patience}).Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		return err
+	})
+	return conn, err
 }
 
 // raid is connections that one client asks for.

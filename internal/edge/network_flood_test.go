@@ -18,7 +18,12 @@ import (
 	"github.com/doorbuster/doorbuster/internal/servers"
 )
 
-const salePath = "/s/rush/state.json"
+const (
+	salePath = "/s/rush/state.json"
+	// filesMax leaves the program 872 places, so that it takes hundreds of idle
+	// connections to fill it, and not 16,000.
+	filesMax = "ulimit -n 1000; exec \"$0\" \"$@\""
+)
 
 // open starts the real program on the street, with a sale.
 func (s *street) open() {
@@ -39,7 +44,7 @@ func (s *street) open() {
 	node, err := servers.Start(servers.Command{
 		Name: "ip", Log: filepath.Join(dir, "log"),
 		Args: []string{
-			"netns", "exec", s.name + server, program, "serve", "--listen", fmt.Sprintf("%s:%d", serverIPv4, shopPort),
+			"netns", "exec", s.name + server, "sh", "-c", filesMax, program, "serve", "--listen", fmt.Sprintf("%s:%d", serverIPv4, shopPort),
 			"--admin-listen", "127.0.0.1:8081", "--data", filepath.Join(dir, "data"), "--sale", sale,
 		},
 	})
@@ -83,7 +88,7 @@ func TestTheLoudOneIsHeldAndTheQuietOnesDoNotNotice(t *testing.T) {
 	network.NewIPv4 = edge.Arrivals{PerSecond: 50, Burst: 100}
 	s := buildStreet(t, network)
 	s.open()
-	raid := raid{from: loud, to: netip.MustParseAddr(serverIPv4), count: 6000, hold: 700 * time.Millisecond, pace: 4 * time.Millisecond}
+	raid := raid{from: loud, to: netip.MustParseAddr(serverIPv4), count: 9000, hold: 900 * time.Millisecond, pace: 2 * time.Millisecond}
 	for _, layer := range []bool{false, true} {
 		s.witness()
 		begun := time.Now()
@@ -123,7 +128,7 @@ func TestForgedSYNsLockNobodyOut(t *testing.T) {
 			// What the server answers to a forged address goes to the loud one,
 			// who says nothing; nor does it to what it did not ask for.
 			s.run("ip", "route", "add", "198.18.0.0/15", "via", ipv4(loud))
-			s.nft(loud, "table inet mute { chain in { type filter hook input priority 0; tcp flags & (syn | ack) == (syn | ack) drop\n} }")
+			s.nft(loud, "table inet mute { chain in { type filter hook input priority 0; tcp flags & (syn | ack) == (syn | ack) drop\n}\n}")
 			s.witness()
 			said := s.script("up.sh")
 
@@ -137,7 +142,9 @@ func TestForgedSYNsLockNobodyOut(t *testing.T) {
 			}
 			s.heard(t, met, proxied)
 
-			forged := func() netip.Addr { return netip.AddrFrom4([4]byte{198, byte(18 + rand.IntN(2)), byte(rand.IntN(256)), byte(rand.IntN(256))}) }
+			forged := func() netip.Addr {
+				return netip.AddrFrom4([4]byte{198, byte(18 + rand.IntN(2)), byte(rand.IntN(256)), byte(rand.IntN(256))})
+			}
 			begun = time.Now()
 			met = s.during(salePath, func() { s.flood(count, forged) })
 			knocked, tracked := s.seen("witness", "knocked_forged"), s.tracked()
@@ -239,4 +246,3 @@ func TestConnectionsAtOnceAreBounded(t *testing.T) {
 		t.Errorf("too_many counts %d, want %d", many, 2*(200-network.OpenMax))
 	}
 }
-

@@ -1,0 +1,127 @@
+package edge_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// pour sends for as long as somebody reads.
+func pour(conn net.Conn) {
+	for full := make([]byte, 32<<10); ; {
+		if _, err := conn.Write(full); err != nil {
+			_ = conn.Close()
+			return
+		}
+	}
+}
+
+// drink reads all that a port of the server sends to a client, until over
+// closes, and counts it.
+func (s *street) drink(client string, port int, count *atomic.Int64, over <-chan struct{}) {
+	conn, err := s.dial(client, serverIPv4, port)
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	go func() {
+		<-over
+		_ = conn.Close()
+	}()
+	for into := make([]byte, 32<<10); ; {
+		n, err := conn.Read(into)
+		count.Add(int64(n))
+		if err != nil {
+			return
+		}
+	}
+}
+
+// downloads has eight connections of buyers and one of an operator read at
+// once, and returns how many bytes each kind had, and in which time.
+func (s *street) downloads() (buyers, operator int64, took time.Duration) {
+	var toBuyers, toOperator atomic.Int64
+	over := make(chan struct{})
+	var reading sync.WaitGroup
+	begun := time.Now()
+	for i := range 8 {
+		reading.Go(func() { s.drink([]string{"c1", loud}[i%2], shopPort, &toBuyers, over) })
+	}
+	reading.Go(func() { s.drink("c3", sshPort, &toOperator, over) })
+	time.Sleep(4 * time.Second) // is measured, not awaited
+	close(over)
+	reading.Wait()
+	return toBuyers.Load(), toOperator.Load(), time.Since(begun)
+}
+
+// without makes a tc that finds some queues missing in its kernel.
+func (s *street) without(kinds ...string) (path string) {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	const wrapper = "#!/bin/sh\nfor word; do case $word in KINDS) echo 'Error: Specified qdisc kind is unknown.' >&2; exit 2 ;; esac; done\nexec /usr/sbin/tc \"$@\"\n"
+	text := strings.ReplaceAll(wrapper, "KINDS", strings.Join(kinds, "|"))
+	if err := os.WriteFile(filepath.Join(dir, "tc"), []byte(text), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	return "PATH=" + dir + ":" + os.Getenv("PATH")
+}
+
+func TestOperatorsKeepTheirShareOfAFullLine(t *testing.T) {
+	network := networkOfTheStreet()
+	network.Uplink, network.OperatorsPercent, network.BuyersPercent = 20_000_000, 40, 50
+	s := buildStreet(t, network)
+	s.serve(shopPort, pour)
+	s.serve(sshPort, pour)
+	for _, c := range []struct {
+		by   string
+		env  []string
+		says string
+	}{
+		{by: "tbf", env: []string{s.without("htb")}, says: "this kernel has no htb: tbf holds " + uplink},
+		{by: "htb", says: "40 % are the operators', 50 % the buyers'"},
+	} {
+		out, err := s.command(c.env, filepath.Join(s.folder, "up.sh")).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), c.says) {
+			t.Fatalf("up.sh: %v\n%s\nwant a line with %q", err, out, c.says)
+		}
+		buyers, operator, took := s.downloads()
+		line := float64(network.Uplink) / 8 * took.Seconds()
+		t.Logf("%s, a line of 20 Mbit/s, %s: buyers %.1f %%, operator %.1f %% of it", c.by,
+			took.Round(time.Millisecond), 100*float64(buyers)/line, 100*float64(operator)/line)
+		// Neither headers nor what waits in queues is counted, so less arrives.
+		if sum := float64(buyers + operator); sum > line+float64(burstBytes) {
+			t.Errorf("%s let %.0f bytes through, want at most %.0f", c.by, sum, line)
+		}
+		// Of whatever the machine managed to send, so that a slow one is no fault.
+		if share := float64(operator) / float64(buyers+operator); c.by == "htb" && share < 0.3 {
+			t.Errorf("one operator against eight downloads had %.0f %%, want 40 or a little less", 100*share)
+		}
+	}
+}
+
+// burstBytes is what a bucket of 20 Mbit/s may send at once.
+const burstBytes = 10 * 1514
+
+func TestBacklogOfTheRestIsHeldToItsCeiling(t *testing.T) {
+	network := networkOfTheStreet()
+	network.Uplink = 20_000_000
+	s := buildStreet(t, network)
+	const backupPort = 9000
+	s.serve(backupPort, pour)
+	s.script("up.sh")
+	var count atomic.Int64
+	over := make(chan struct{})
+	begun := time.Now()
+	time.AfterFunc(2*time.Second, func() { close(over) })
+	s.drink("c1", backupPort, &count, over)
+	ceiling := float64(network.Uplink) / 8 / 2 * time.Since(begun).Seconds()
+	t.Logf("a backup alone on a line of 20 Mbit/s: %.1f Mbit/s", float64(count.Load())*8/1e6/time.Since(begun).Seconds())
+	if got := float64(count.Load()); got > ceiling+burstBytes || got == 0 {
+		t.Errorf("a backup had %.0f bytes, want some and at most %.0f, half of the line", got, ceiling)
+	}
+}
