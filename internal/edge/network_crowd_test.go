@@ -22,7 +22,7 @@ import (
 
 // patience is more than a quiet client ever needs; a SYN that was dropped
 // costs it a second, which shows.
-const patience = 20 * time.Second
+const patience = 10 * time.Second
 
 // calls is what quiet clients met with.
 type calls struct {
