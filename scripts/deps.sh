@@ -13,6 +13,9 @@ redis-cli:redis-tools
 rabbitmq-server:rabbitmq-server
 wrk:wrk
 strace:strace
+ip:iproute2
+nft:nftables
+sysctl:procps
 '
 # What brings no command on the PATH: the race detector's C headers, a font that
 # has the characters of a page in Chinese, and a database whose programs lie in

@@ -52,7 +52,7 @@ const (
 	defaultPerSecond        = 100
 	defaultBurst            = 300    // 50 browsers behind one address, six connections each
 	defaultOpenMax          = 1000   // those browsers, and a mobile network's share
-	defaultAddressesMax     = 65_536 // some 20 MB of kernel memory when full
+	defaultAddressesMax     = 65_536 // 14 MB of kernel memory for each family when full
 )
 
 // DefaultNetwork returns the network layer of a machine with one public

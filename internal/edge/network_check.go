@@ -16,7 +16,7 @@ const (
 	arrivalsMost = 1_000_000       // beyond, a limit of connections limits nothing
 	openMost     = 1_000_000
 	addressesMin = 1024
-	addressesMax = 4 << 20 // more than 1 GB of kernel memory
+	addressesMax = 4 << 20 // 900 MB of kernel memory for each family
 	prefixesMax  = 10_000  // the largest CDNs name some thousands
 )
 

@@ -113,7 +113,7 @@ type raid struct {
 	by    []netip.Addr // its addresses, in turn; none: its first
 	to    netip.Addr
 	count int
-	hold  time.Duration // less than the second after which Linux sends a SYN again
+	hold  time.Duration // after a second Linux sends a SYN again
 	pace  time.Duration // between tens
 }
 

@@ -101,8 +101,8 @@ func TestTheLoudOneIsHeldAndTheQuietOnesDoNotNotice(t *testing.T) {
 		bound := most(network.NewIPv4, begun)
 		t.Logf("layer %t, %s: loud: %d asked for, %d SYNs passed, %d connections; %s",
 			layer, time.Since(begun).Round(time.Millisecond), raid.count, passed, finished, met)
-		if knocked < raid.count {
-			t.Errorf("%d SYNs of the loud one arrived, want at least %d", knocked, raid.count)
+		if knocked < raid.count*9/10 {
+			t.Errorf("%d SYNs of the loud one arrived, want %d or nearly", knocked, raid.count)
 		}
 		if !layer && passed != knocked {
 			t.Errorf("without the layer %d of %d SYNs passed, want all", passed, knocked)
@@ -164,8 +164,9 @@ func TestForgedSYNsLockNobodyOut(t *testing.T) {
 			s.mute()
 			// Every buyer is new here: the kernel lets in those that it remembers.
 			s.run("sysctl", "-w", "net.ipv4.tcp_syncookies=0", "net.ipv4.tcp_no_metrics_save=1")
+			said := ""
 			if c.layer {
-				s.script("up.sh")
+				said = s.script("up.sh")
 			}
 			begun := time.Now()
 			met := s.during("/", func() { s.flood(synsMany, forged) })
@@ -175,7 +176,7 @@ func TestForgedSYNsLockNobodyOut(t *testing.T) {
 				t.Errorf("%d forged SYNs arrived, want %d or nearly", knocked, synsMany)
 			}
 			if c.synproxied && tracked > len(met.took)+knocked/10 {
-				t.Errorf("%d connections tracked after %d forged SYNs, want those of %d calls", tracked, knocked, len(met.took))
+				t.Errorf("%d connections tracked after %d forged SYNs, want those of %d calls\n%s", tracked, knocked, len(met.took), said)
 			}
 			for _, err := range met.failed {
 				if c.layer {
@@ -254,12 +255,13 @@ func TestConnectionsAtOnceAreBounded(t *testing.T) {
 	s.serve(shopPort, func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1)); _ = conn.Close() })
 	s.script("up.sh")
 	for _, to := range []string{serverIPv4, serverIPv6} {
-		crowd := raid{from: loud, to: netip.MustParseAddr(to), count: 200, hold: 700 * time.Millisecond}
+		// All of them ask before the first leaves, also on a machine that stalls.
+		crowd := raid{from: loud, to: netip.MustParseAddr(to), count: 200, hold: 2 * time.Second}
 		if finished := s.knock(crowd); finished != network.OpenMax {
 			t.Errorf("%d connections to %s at once, want %d", finished, to, network.OpenMax)
 		}
 	}
-	if many := s.seen("doorbuster", "too_many"); many != 2*(200-network.OpenMax) {
-		t.Errorf("too_many counts %d, want %d", many, 2*(200-network.OpenMax))
+	if many := s.seen("doorbuster", "too_many"); many < 2*(200-network.OpenMax) {
+		t.Errorf("too_many counts %d, want %d or more: SYNs are sent again", many, 2*(200-network.OpenMax))
 	}
 }

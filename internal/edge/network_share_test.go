@@ -1,14 +1,21 @@
 package edge_test
 
 import (
+	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/doorbuster/doorbuster/internal/edge"
 )
 
 // pour sends for as long as somebody reads.
@@ -63,8 +70,12 @@ func (s *street) downloads() (buyers, operator int64, took time.Duration) {
 func (s *street) without(kinds ...string) (path string) {
 	s.t.Helper()
 	dir := s.t.TempDir()
-	const wrapper = "#!/bin/sh\nfor word; do case $word in KINDS) echo 'Error: Specified qdisc kind is unknown.' >&2; exit 2 ;; esac; done\nexec /usr/sbin/tc \"$@\"\n"
-	text := strings.ReplaceAll(wrapper, "KINDS", strings.Join(kinds, "|"))
+	tc, err := exec.LookPath("tc")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	const wrapper = "#!/bin/sh\nfor word; do case $word in KINDS) echo 'Error: Specified qdisc kind is unknown.' >&2; exit 2 ;; esac; done\nexec TC \"$@\"\n"
+	text := strings.NewReplacer("KINDS", strings.Join(kinds, "|"), "TC", tc).Replace(wrapper)
 	if err := os.WriteFile(filepath.Join(dir, "tc"), []byte(text), 0o755); err != nil {
 		s.t.Fatal(err)
 	}
@@ -107,7 +118,7 @@ func TestOperatorsKeepTheirShareOfAFullLine(t *testing.T) {
 // burstBytes is what a bucket of 20 Mbit/s may send at once.
 const burstBytes = 10 * 1514
 
-func TestBacklogOfTheRestIsHeldToItsCeiling(t *testing.T) {
+func TestTheRestIsHeldToItsCeiling(t *testing.T) {
 	network := networkOfTheStreet()
 	network.Uplink = 20_000_000
 	s := buildStreet(t, network)
@@ -124,4 +135,45 @@ func TestBacklogOfTheRestIsHeldToItsCeiling(t *testing.T) {
 	if got := float64(count.Load()); got > ceiling+burstBytes || got == 0 {
 		t.Errorf("a backup had %.0f bytes, want some and at most %.0f, half of the line", got, ceiling)
 	}
+}
+
+func TestPortsThatDockerMapsAreTheBuyersAllTheSame(t *testing.T) {
+	network := networkOfTheStreet()
+	network.NewIPv4 = edge.Arrivals{PerSecond: 10, Burst: 20}
+	s := buildStreet(t, network)
+	const containerPort = 9000
+	s.nft(server, fmt.Sprintf("table ip docker {\nchain in { type nat hook prerouting priority dstnat; tcp dport %d redirect to :%d\n}\n}\n", shopPort, containerPort))
+	s.serve(containerPort, pour)
+	begun := time.Now()
+	s.script("up.sh")
+	var count atomic.Int64
+	over := make(chan struct{})
+	time.AfterFunc(500*time.Millisecond, func() { close(over) })
+	s.drink("c1", shopPort, &count, over)
+	if sent := s.sent("d00b:20"); sent < count.Load() || sent == 0 {
+		t.Errorf("the buyers' class sent %d bytes, want at least the %d that arrived", sent, count.Load())
+	}
+	// The kernel's own packets to find its neighbours are some hundred bytes.
+	if sent := s.sent("d00b:30"); sent > 10_000 {
+		t.Errorf("the class of the rest sent %d bytes, want next to none", sent)
+	}
+	raid := raid{from: loud, to: netip.MustParseAddr(serverIPv4), count: 200, hold: 700 * time.Millisecond, pace: time.Millisecond}
+	if finished, bound := s.knock(raid), most(network.NewIPv4, begun); finished > bound || finished < network.NewIPv4.Burst {
+		t.Errorf("%d connections through a mapped port, want at most %d and a burst at least", finished, bound)
+	}
+}
+
+// sent returns how many bytes a class of tc has sent.
+func (s *street) sent(class string) int64 {
+	s.t.Helper()
+	listed := s.run("tc", "-s", "class", "show", "dev", uplink)
+	found := regexp.MustCompile(`class htb ` + class + ` .*\n Sent (\d+) bytes`).FindStringSubmatch(listed)
+	if found == nil {
+		s.t.Fatalf("no class %s in\n%s", class, listed)
+	}
+	n, err := strconv.ParseInt(found[1], 10, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
 }
