@@ -50,6 +50,16 @@ func (c *calls) String() string {
 	return fmt.Sprintf("quiet: %d calls, %d failed, p50 %s, p99 %s, most %s", len(c.took), len(c.failed), at(50), at(99), at(100))
 }
 
+// delayed returns how many calls had a SYN dropped, as their time says.
+func (c *calls) delayed() (n int) {
+	for _, took := range c.took {
+		if took >= time.Second {
+			n++
+		}
+	}
+	return n
+}
+
 // quiet has the three quiet clients call a path of the shop until ctx ends, at
 // a pace below every limit, over a new connection each time.
 func (s *street) quiet(ctx context.Context, path string) *calls {

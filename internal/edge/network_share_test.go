@@ -153,6 +153,9 @@ func TestPortsThatDockerMapsAreTheBuyersAllTheSame(t *testing.T) {
 	if sent := s.sent("d00b:20"); sent < count.Load() || sent == 0 {
 		t.Errorf("the buyers' class sent %d bytes, want at least the %d that arrived", sent, count.Load())
 	}
+	if sent := s.sent("d00b:10"); sent == 0 {
+		t.Error("the operators' class sent nothing, want the answer to the client's ARP")
+	}
 	// The kernel's own packets to find its neighbours are some hundred bytes.
 	if sent := s.sent("d00b:30"); sent > 10_000 {
 		t.Errorf("the class of the rest sent %d bytes, want next to none", sent)

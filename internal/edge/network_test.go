@@ -101,6 +101,9 @@ func TestWhatIsUndoneIsAsItWas(t *testing.T) {
 	s.same(before, "after down.sh")
 	s.script("down.sh")
 	s.same(before, "after a second down.sh")
+	if kept, err := os.ReadDir(filepath.Join(s.folder, "state")); len(kept) > 0 || err != nil {
+		t.Errorf("down.sh leaves %v, %v; want nothing kept", kept, err)
+	}
 	if now := s.run("sysctl", "net.netfilter.nf_conntrack_tcp_loose"); now != loose {
 		t.Errorf("after down.sh: %s, want %s", now, loose)
 	}
