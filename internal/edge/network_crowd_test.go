@@ -27,31 +27,36 @@ const patience = 10 * time.Second
 // calls is what quiet clients met with.
 type calls struct {
 	mu     sync.Mutex
-	took   []time.Duration
+	took   []time.Duration // of those that were served
 	failed []error
 }
 
 func (c *calls) add(took time.Duration, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.took = append(c.took, took)
 	if err != nil {
 		c.failed = append(c.failed, err)
+		return
 	}
+	c.took = append(c.took, took)
 }
 
 func (c *calls) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.took) == 0 {
+		return fmt.Sprintf("quiet: none of %d calls served", len(c.failed))
+	}
 	slices.Sort(c.took)
 	at := func(percent int) time.Duration {
 		return c.took[(len(c.took)-1)*percent/100].Round(10 * time.Microsecond)
 	}
-	return fmt.Sprintf("quiet: %d calls, %d failed, p50 %s, p99 %s, most %s", len(c.took), len(c.failed), at(50), at(99), at(100))
+	return fmt.Sprintf("quiet: %d of %d calls failed, the others p50 %s, p99 %s, most %s", len(c.failed), len(c.failed)+len(c.took), at(50), at(99), at(100))
 }
 
-// delayed returns how many calls had a SYN dropped, as their time says.
-func (c *calls) delayed() (n int) {
+// delayed returns how many calls had a SYN dropped: they failed, or took long.
+func (c *calls) delayed() int {
+	n := len(c.failed)
 	for _, took := range c.took {
 		if took >= time.Second {
 			n++

@@ -89,6 +89,8 @@ func TestTheLoudOneIsHeldAndTheQuietOnesDoNotNotice(t *testing.T) {
 	s := buildStreet(t, network)
 	s.open()
 	raid := raid{from: loud, to: netip.MustParseAddr(serverIPv4), count: 9000, hold: 900 * time.Millisecond, pace: 2 * time.Millisecond}
+	calm := s.during(salePath, func() { time.Sleep(3 * time.Second) }) // is measured, not awaited
+	t.Logf("nobody is loud: %s", calm)
 	for _, layer := range []bool{false, true} {
 		s.witness()
 		begun := time.Now()
