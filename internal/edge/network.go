@@ -111,8 +111,8 @@ func renderNetwork(n Network) ([]File, error) {
 // networkView is a Network as the templates ask for it.
 type networkView struct{ Network }
 
-// share is what a class of tc has.
-type share struct {
+// class is what tc calls one: who has which share.
+type class struct {
 	ID            int // read as hexadecimal by tc
 	Priority      int // who borrows first what others leave
 	Rate, Ceiling uint64
@@ -129,18 +129,18 @@ const (
 	restCeilingPercent = 50
 )
 
-// Shares returns the classes of tc, those who are served first at the head.
-func (v networkView) Shares() []share {
+// Classes returns the classes of tc, those who are served first at the head.
+func (v networkView) Classes() []class {
 	rest := 100 - v.OperatorsPercent - v.BuyersPercent
-	shares := []share{
+	classes := []class{
 		{ID: operatorsClass, Priority: 0, Rate: v.percent(v.OperatorsPercent), Ceiling: v.Uplink},
 		{ID: buyersClass, Priority: 1, Rate: v.percent(v.BuyersPercent), Ceiling: v.Uplink},
 		{ID: restClass, Priority: 2, Rate: v.percent(rest), Ceiling: v.percent(max(rest, restCeilingPercent))},
 	}
-	for i := range shares {
-		shares[i].Queue = max(bytesIn(queueMax, shares[i].Rate), queueLeast)
+	for i := range classes {
+		classes[i].Queue = max(bytesIn(queueMax, classes[i].Rate), queueLeast)
 	}
-	return shares
+	return classes
 }
 
 const (

@@ -160,6 +160,7 @@ func TestForgedSYNsLockNobodyOut(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			network := networkOfTheStreet()
 			network.SYNProxy = c.synproxied
+			network.AddressesMax = 1024 // so that there is soon no room for one more
 			s := buildStreet(t, network)
 			s.answer()
 			s.witness()
