@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"text/template"
 	"time"
@@ -103,7 +102,6 @@ func renderNetwork(n Network) ([]File, error) {
 			return nil, fmt.Errorf("render %s: %w", file.Name, err)
 		}
 		files[i].Text = text.Bytes()
-		files[i].Mode = file.Mode & fs.ModePerm
 	}
 	return files, nil
 }

@@ -2,6 +2,7 @@ package edge_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -222,16 +224,24 @@ func (s *street) serve(port int, handle func(net.Conn)) {
 		if err != nil {
 			return err
 		}
-		s.t.Cleanup(func() { _ = listener.Close() })
-		go func() {
+		var serving sync.WaitGroup
+		serving.Go(func() {
 			for {
 				conn, err := listener.Accept()
 				if err != nil {
 					return
 				}
-				go handle(conn)
+				serving.Go(func() {
+					stop := context.AfterFunc(s.t.Context(), func() { _ = conn.Close() })
+					defer stop()
+					handle(conn)
+				})
 			}
-		}()
+		})
+		s.t.Cleanup(func() {
+			_ = listener.Close()
+			serving.Wait()
+		})
 		return nil
 	})
 	if err != nil {
