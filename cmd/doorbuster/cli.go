@@ -33,6 +33,7 @@ type commands struct {
 	Token   tokenCommand   `cmd:"" help:"Print a buyer token, for tests and scripts."`
 	Audit   auditCommand   `cmd:"" help:"Ask whether the books are right; also while nodes run."`
 	Export  exportCommand  `cmd:"" help:"Write a sale's page as plain files for any CDN."`
+	Deploy  deployCommands `cmd:"" help:"Write configurations of what stands in front of nodes and around them."`
 	Config  configCommands `cmd:"" help:"Check or print the configuration."`
 	Version versionCommand `cmd:"" help:"Print version, commit and Go version."`
 }

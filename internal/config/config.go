@@ -3,6 +3,7 @@
 package config
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 
@@ -67,12 +68,24 @@ func Default() *Config {
 // (shop.Faults); the Config is there all the same, to be shown. Nothing is
 // written: Prepare does that.
 func Read(flags Flags, getenv func(string) string) (*Config, error) {
+	c, err := Settings(flags, getenv)
+	faults, _ := errors.AsType[shop.Faults](err)
+	return c, asError(append(faults, c.readSecrets(getenv)...))
+}
+
+// Settings is Read without secrets, for commands that write down what a node
+// is to run by.
+func Settings(flags Flags, getenv func(string) string) (*Config, error) {
 	all, faults := layer(flags, getenv)
 	c, wrong := parse(all)
 	faults = append(faults, wrong...)
-	faults = append(faults, c.check()...)
-	faults = append(faults, c.readSecrets(getenv)...)
-	return c, asError(faults)
+	return c, asError(append(faults, c.check()...))
+}
+
+// Given returns the text of a setting that is not at its default.
+func (c *Config) Given(name string) (value string, ok bool) {
+	s := c.setting(name)
+	return s.value, s.source != sourceDefault && s.value != ""
 }
 
 // Folder finds --data alone, for commands that need nothing else.

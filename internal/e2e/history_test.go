@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,6 +69,10 @@ func (h *history) note(buyer string, a *answer) {
 func (a *answer) read(got reply) {
 	a.status = got.status
 	a.wait = retryAfter(got)
+	if strings.Contains(got.header.Get("Proxy-Status"), "destination_unavailable") { // in a node's words
+		a.status, a.proxy = 0, got.status
+		return
+	}
 	if a.status < http.StatusMultipleChoices {
 		found := &order{}
 		if err := json.Unmarshal(got.body, found); err != nil || found.ID == "" {

@@ -207,7 +207,7 @@ func (f *fleet) rushTo(t *testing.T, r *rush, n *servers.Node) *rush {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	front, err := servers.StartNginx(t.Context(), dir, f.Nodes[0].Buyers, n.Buyers)
+	front, err := servers.StartNginx(t.Context(), dir, servers.Site(f.Nodes[0].Buyers, n.Buyers))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,10 +28,10 @@ func TestRolling(t *testing.T) {
 	t.Run("restore an old backup", func(t *testing.T) { f.restored(t, r) })
 }
 
-// balancerMax is how long nginx may pass over a node that is back: fail_timeout,
-// a second, and then one request at a time until one is answered. Who restarts
-// the last node it still believes in gets "no live upstreams".
-const balancerMax = 2500 * time.Millisecond
+// balancerMax is how long a node that is back has before the next one goes:
+// long enough for it to have answered, far shorter than the second that nginx
+// may hold it for gone.
+const balancerMax = 500 * time.Millisecond
 
 // rolling restarts every node while buyers press, as docs/operations.md says:
 // none of them hears that something is broken.

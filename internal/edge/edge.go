@@ -6,6 +6,9 @@ package edge
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
 )
 
 // File is one file of a configuration.
@@ -31,17 +34,59 @@ const (
 // Site is what the configurations are about: one shop's nodes and how it is
 // reached.
 type Site struct {
-	Nodes   []string // buyers' listeners, HOST:PORT
-	Network Network  // what tc renders
+	Nodes        []string // buyers' listeners, HOST:PORT
+	Hosts        []string // names that nodes accept in Host; empty: any
+	PageOrigins  []string // whose pages may read answers; "*" alone: any
+	LimitAddress gate.Rate
+	LimitBuyer   gate.Rate
+	Proxy        Proxy
+	Names        Names
+	Service      Service
+	Network      Network // what tc renders
 }
+
+// Proxy is how nginx or HAProxy is reached, and what it may use.
+type Proxy struct {
+	Listen         []string       // HOST:PORT, or :PORT for every address
+	Certificate    string         // file, PEM; empty: plain HTTP
+	CertificateKey string         // its key's file; HAProxy takes both in the certificate's file
+	Behind         []netip.Prefix // proxies in front of this one, such as a CDN's
+	Folder         string         // nginx may write there; empty: Debian's places
+}
+
+// Names is how buyers find the balancers.
+type Names struct {
+	Balancers []netip.Addr
+	Virtual   []netip.Addr // swapped between the balancers by VRRP; empty: none
+	Interface string       // of the balancers, the one that has their addresses
+}
+
+// Service is what a machine's or a container's node is told.
+type Service struct {
+	Settings []byte   // a file that --config reads, without passwords
+	Secrets  []string // settings that are files, such as buyer-key
+	Env      []Env    // of compose's nodes, where it differs from what they have
+}
+
+// Env is one environment variable.
+type Env struct{ Name, Value string }
 
 // Render writes the configuration in memory. The error names every fault of
 // the site at once (shop.Faults).
 func Render(kind Kind, site Site) ([]File, error) {
 	switch kind {
+	case Nginx:
+		return renderNginx(site)
+	case HAProxy:
+		return renderHAProxy(site)
+	case DNS:
+		return renderNames(site)
+	case Systemd:
+		return renderSystemd(site)
+	case Compose:
+		return renderCompose(site)
 	case TC:
 		return renderNetwork(site.Network)
-	case Nginx, HAProxy, DNS, Systemd, Compose:
 	}
 	return nil, fmt.Errorf("%q cannot be rendered", kind)
 }

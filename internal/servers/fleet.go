@@ -68,7 +68,7 @@ func StartFleet(ctx context.Context, options FleetOptions) (_ *Fleet, err error)
 	if err != nil {
 		return nil, err
 	}
-	f.Nginx, err = StartNginx(ctx, dir, f.buyers()...)
+	f.Nginx, err = StartNginx(ctx, dir, Site(f.buyers()...))
 	return f, err
 }
 

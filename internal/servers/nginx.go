@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
+
+	"github.com/doorbuster/doorbuster/internal/config"
+	"github.com/doorbuster/doorbuster/internal/edge"
 )
 
 // Nginx is an nginx in front of nodes.
@@ -16,74 +19,39 @@ type Nginx struct {
 	Address string
 }
 
-// nginxConfig sends a buyer's requests to one node as long as it lives, and
-// lets nobody wait for a dead one. A POST that a node may have seen goes to
-// another one only under an Idempotency-Key, which makes twice once.
-const nginxConfig = `daemon off;
-%[1]s
-worker_processes 1;
-pid %[2]s/pid;
-error_log %[2]s/error.log;
-events { worker_connections 4096; }
-http {
-  access_log off;
-  keepalive_timeout 60;
-  keepalive_requests 1000000;
-  client_body_temp_path %[2]s/body;
-  proxy_temp_path %[2]s/proxy;
-  fastcgi_temp_path %[2]s/fastcgi;
-  uwsgi_temp_path %[2]s/uwsgi;
-  scgi_temp_path %[2]s/scgi;
-  map $http_authorization $buyer {
-    "" $remote_addr; # nobody yet: a guest's first call, a page
-    default $http_authorization;
-  }
-  upstream nodes {
-    hash $buyer consistent;
-%[3]s
-    keepalive 256;
-  }
-  server {
-    listen %[4]s;
-    proxy_http_version 1.1;
-    proxy_set_header Connection "";
-    proxy_set_header Host $http_host; # with its port: a payment page has its address from it
-    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-    proxy_connect_timeout 1s;
-    proxy_read_timeout 35s;
-    location / {
-      error_page 418 = @once;
-      if ($http_idempotency_key) { return 418; }
-      proxy_pass http://nodes;
-    }
-    location @once {
-      proxy_pass http://nodes;
-      proxy_next_upstream error timeout non_idempotent;
-    }
-  }
+// Site is a shop of these nodes at its default settings, behind a proxy that
+// takes anybody on this machine for one in front of it: so tests come from many
+// addresses.
+func Site(nodes ...string) edge.Site {
+	settings := config.Default()
+	return edge.Site{
+		Nodes: nodes, LimitAddress: settings.LimitAddress, LimitBuyer: settings.LimitBuyer,
+		Proxy: edge.Proxy{Behind: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+	}
 }
-`
 
-// StartNginx starts an nginx in dir, an empty folder, in front of nodes.
-func StartNginx(ctx context.Context, dir string, nodes ...string) (*Nginx, error) {
+// StartNginx starts an nginx in dir, an empty folder, as doorbuster deploy
+// nginx writes it for the site.
+func StartNginx(ctx context.Context, dir string, site edge.Site) (*Nginx, error) {
 	address, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	user := ""
-	if os.Geteuid() == 0 {
-		user = "user root;" // else its workers could not write to dir
-	}
-	var upstream strings.Builder
-	for _, node := range nodes {
-		fmt.Fprintf(&upstream, "    server %s max_fails=3 fail_timeout=1s;\n", node)
-	}
-	config := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, user, dir, upstream.String(), address), 0o600); err != nil {
+	site.Proxy.Listen, site.Proxy.Folder = []string{address}, dir
+	files, err := edge.Render(edge.Nginx, site)
+	if err != nil {
 		return nil, err
 	}
+	if err := edge.Write(dir, files, false); err != nil {
+		return nil, err
+	}
+	more := "daemon off;"
+	if os.Geteuid() == 0 {
+		more += " user root;" // else its workers could not write to dir
+	}
 	process, err := Start(Command{
-		Name: "nginx", Args: []string{"-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", config}, Log: filepath.Join(dir, "log"),
+		Name: "nginx", Log: filepath.Join(dir, "log"),
+		Args: []string{"-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", filepath.Join(dir, "nginx.conf"), "-g", more},
 	})
 	if err != nil {
 		return nil, err
