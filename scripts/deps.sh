@@ -8,6 +8,9 @@ wanted='
 gcc:gcc
 chromium:chromium
 nginx:nginx-light
+haproxy:haproxy
+keepalived:keepalived
+named-checkzone:bind9-utils
 redis-server:redis-server
 redis-cli:redis-tools
 rabbitmq-server:rabbitmq-server

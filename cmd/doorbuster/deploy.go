@@ -217,6 +217,9 @@ func (c deployTC) Run(p program) error {
 	}})
 }
 
+// serviceData is the service's StateDirectory, all that it may write to.
+const serviceData = "/var/lib/doorbuster"
+
 type deploySystemd struct {
 	written
 	config.Flags
@@ -232,6 +235,8 @@ func (deploySystemd) Help() string {
 
 // Run writes the files.
 func (c deploySystemd) Run(p program) error {
+	data, format := serviceData, "json"
+	c.Data, c.LogFormat = &data, &format
 	settings, site, err := siteOf(c.Flags, p)
 	if err != nil {
 		return err

@@ -6,8 +6,6 @@ import (
 	"strings"
 )
 
-const secretPattern = `^[a-z][a-z-]*$`
-
 // unit is what a service file is written from.
 type unit struct {
 	Secrets []Env // by file, with the variable that names it
@@ -21,7 +19,7 @@ func renderSystemd(site Site) ([]File, error) {
 	var wrong faults
 	u := unit{}
 	for _, name := range site.Service.Secrets {
-		if !matches(secretPattern, name) {
+		if !matches(devicePattern, name) {
 			wrong.add("secret", "%q is not the name of one", name)
 		}
 		u.Secrets = append(u.Secrets, Env{name, "DOORBUSTER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_FILE"})
