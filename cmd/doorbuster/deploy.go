@@ -277,7 +277,7 @@ func (deployCompose) Help() string {
 
 // taken are the settings that nodes of compose take over.
 func taken() []string {
-	return []string{"hosts", "page-origins", "buyer-jwks-url", "limit-address", "limit-buyer", "log-level"}
+	return []string{"hosts", "page-origins", "cache-tags", "buyer-jwks-url", "limit-address", "limit-buyer", "log-level"}
 }
 
 // Run writes the files.

@@ -18,6 +18,7 @@ type Config struct {
 	AdminListen string // operators' address
 	Hosts       []string
 	PageOrigins []string // "*" alone: any
+	CacheTags   CacheTags
 
 	Data        string // folder of the embedded ledger, the generated secrets and the sandbox's journal
 	DatabaseURL string
@@ -56,6 +57,28 @@ const (
 	Sandbox    Payments = "sandbox" // a cashier in the node that only pretends
 	NoPayments Payments = "none"    // the shop's own cashier reports (POST …/paid)
 )
+
+// CacheTags is how a sale's answers are named to a CDN.
+type CacheTags string
+
+// The kinds of names.
+const (
+	NoTags       CacheTags = ""
+	SurrogateKey CacheTags = "surrogate"
+	CacheTag     CacheTags = "tag"
+)
+
+// Field returns the header that has the name; empty: none has.
+func (c CacheTags) Field() string {
+	switch c {
+	case SurrogateKey:
+		return "Surrogate-Key"
+	case CacheTag:
+		return "Cache-Tag"
+	case NoTags:
+	}
+	return ""
+}
 
 // Default returns the defaults, without secrets.
 func Default() *Config {

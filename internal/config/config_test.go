@@ -83,7 +83,7 @@ func TestEveryFaultOfTheConfigurationIsToldAtOnce(t *testing.T) {
 	_, err := config.Read(config.Flags{
 		File: &file, Data: new(t.TempDir()), AdminListen: new("127.0.0.1:99999"), LimitAddress: new("fast"), TrustedProxies: new("10.0.0.0/33"),
 		RedisURL: new("redis://:canary@127.0.0.1:6379"), BuyerJWKSURL: new("http://shop.example/keys"), Payments: new("stripe"),
-		PageOrigins: new("https://shop.example/"),
+		PageOrigins: new("https://shop.example/"), CacheTags: new("fastly"),
 	}, environment("DOORBUSTER_LOG_FORMAT", "xml", "DOORBUSTER_BUYER_KEY", "canary", "DOORBUSTER_ADMIN_TOKEN", "x", "DOORBUSTER_ADMIN_TOKEN_FILE", "y"))
 	if err == nil {
 		t.Fatal("no fault")
@@ -91,7 +91,7 @@ func TestEveryFaultOfTheConfigurationIsToldAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"--listen (" + file + ":1): ", file + `:2: "port" is not a setting`, file + ":3: buyer_key is a secret", "--log-level (" + file + ":4)",
 		file + ":5: hosts is neither", "--admin-listen (flag)", "--limit-address (flag)", "--trusted-proxies (flag)",
-		"--redis-url (flag): needs --database-url", "--buyer-jwks-url (flag)", "--payments (flag)", "--page-origins (flag)",
+		"--redis-url (flag): needs --database-url", "--buyer-jwks-url (flag)", "--payments (flag)", "--page-origins (flag)", "--cache-tags (flag)",
 		"--log-format (environment DOORBUSTER_LOG_FORMAT)", "DOORBUSTER_BUYER_KEY: has 6 bytes; it needs 32", "DOORBUSTER_ADMIN_TOKEN: is set, and so is",
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -18,6 +18,7 @@ type Flags struct {
 	AdminListen *string `name:"admin-listen" preset:"127.0.0.1:8081" placeholder:"HOST:PORT" group:"Addresses" help:"Where operators come in: API, /metrics, /debug/pprof. Keep it private."`
 	Hosts       *string `name:"hosts" placeholder:"NAME,…" group:"Addresses" help:"Names accepted in Host, else 400. Default: any."`
 	PageOrigins *string `name:"page-origins" placeholder:"ORIGIN,…" group:"Addresses" help:"Origins whose pages may call the buyers' API (CORS); * is any. Default: none but its own."`
+	CacheTags   *string `name:"cache-tags" placeholder:"surrogate|tag" group:"Addresses" help:"Name a sale's page and state to a CDN, as doorbuster-sale-ID in Surrogate-Key (Fastly) or in Cache-Tag (Cloudflare, Akamai), to be forgotten by it. Default: no name."`
 
 	Data        *string `name:"data" preset:"./doorbuster-data" placeholder:"DIR" group:"Storage" help:"Folder of the embedded ledger, the generated secrets and what the sandbox cashier took."`
 	DatabaseURL *string `name:"database-url" placeholder:"URL" group:"Storage" help:"postgres://…: the ledger is PostgreSQL. Default: SQLite in --data."`

@@ -41,6 +41,8 @@ func parse(all settings) (*Config, shop.Faults) {
 	c.BuyerJWKSURL, c.LogFormat = text("buyer-jwks-url"), text("log-format")
 	c.Hosts, c.PageOrigins = split(strings.ToLower(text("hosts"))), split(text("page-origins"))
 
+	c.CacheTags = CacheTags(text("cache-tags"))
+
 	var err error
 	c.TrustedProxies, err = gate.ParsePrefixes(text("trusted-proxies"))
 	wrong("trusted-proxies", err)
@@ -114,6 +116,9 @@ func (c *Config) check() shop.Faults {
 	}
 	for _, origin := range c.PageOrigins {
 		wrong("page-origins", checkOrigin(origin))
+	}
+	if c.CacheTags != NoTags && c.CacheTags.Field() == "" {
+		wrong("cache-tags", fmt.Sprintf("%q is not known; write surrogate or tag, or leave it out", string(c.CacheTags)))
 	}
 	wrong("buyer-jwks-url", checkJWKS(c.BuyerJWKSURL))
 	if c.Payments != Sandbox && c.Payments != NoPayments {

@@ -61,6 +61,7 @@ type Door struct {
 type Options struct {
 	Hosts              []string // accepted in Host, without port; empty: any
 	PageOrigins        []string // whose scripts may read answers; "*": any
+	CacheTagField      string   // header that names a sale's answers to a CDN; empty: none does
 	ConnsMax           int
 	ConnsPerAddressMax int           // trusted proxies are exempt
 	WaitingMax         int           // requests that wait at the desk at once

@@ -197,3 +197,31 @@ func TestANodeThatIsNotReadySaysSoAndNoMore(t *testing.T) {
 		}
 	}
 }
+
+// What is the same for everybody can be forgotten by its sale's name; what is
+// not has none, and neither has anything where nobody asked for names.
+func TestASaleIsNamedToCDNs(t *testing.T) {
+	shared := []string{"/s/retro-85", "/s/retro-85/state.json", "/api/v1/sales/retro-85"}
+	for _, field := range []string{"Surrogate-Key", "Cache-Tag"} {
+		h := build(t).publish(sneakers()).walk()
+		h.door.Options.CacheTagField = field
+		h.open()
+		h.move("retro-85", shop.VerbPause) // another display of the same sale
+		for _, path := range shared {
+			if got := h.do(call{path: path}).header.Get(field); got != "doorbuster-sale-retro-85" {
+				t.Errorf("%s: %s %q", path, field, got)
+			}
+		}
+		for _, path := range []string{"/s/none", "/api/v1/sales", "/api/v1/orders?sale=retro-85", "/livez"} {
+			if got := h.do(call{path: path, token: h.token("ann")}).header.Get(field); got != "" {
+				t.Errorf("%s: %s %q", path, field, got)
+			}
+		}
+	}
+	h := openHouse(t, sneakers())
+	for _, path := range shared {
+		if got := h.do(call{path: path}).header; got.Get("Surrogate-Key") != "" || got.Get("Cache-Tag") != "" {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}

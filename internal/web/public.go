@@ -41,6 +41,7 @@ func (d *Door) sale(rc *fasthttp.RequestCtx, name []byte) {
 		return
 	}
 	d.shared(rc)
+	d.tag(rc, shown)
 	d.stamped(rc, &shown.sale)
 }
 
@@ -53,7 +54,18 @@ func (d *Door) state(rc *fasthttp.RequestCtx, name []byte) {
 	}
 	d.Counts.States.Add(1)
 	d.shared(rc)
+	d.tag(rc, shown)
 	d.stamped(rc, &shown.state)
+}
+
+// cacheTag is what a CDN forgets a sale's answers by.
+const cacheTag = "doorbuster-sale-"
+
+// tag names the sale to a CDN, where the operator wants it.
+func (d *Door) tag(rc *fasthttp.RequestCtx, shown *display) {
+	if shown.tag != "" {
+		rc.Response.Header.Set(d.Options.CacheTagField, shown.tag)
+	}
 }
 
 func (d *Door) stamped(rc *fasthttp.RequestCtx, text *stamped) {
@@ -86,6 +98,7 @@ func (d *Door) page(rc *fasthttp.RequestCtx, name []byte) {
 	h := &rc.Response.Header
 	h.Set("Cache-Control", cacheMinute)
 	h.Set("Vary", "Accept-Encoding")
+	d.tag(rc, shown)
 	body, tag := drawn.Body, drawn.ETag
 	if takesGzip(rc.Request.Header.Peek("Accept-Encoding")) {
 		body, tag = drawn.Gzip, drawn.GzipETag

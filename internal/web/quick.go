@@ -83,8 +83,12 @@ func (d *Door) scriptRefusal(no *refusal) *script {
 	return s
 }
 
-func (d *Door) scriptState(state *stamped) *script {
-	s := d.script(http.StatusOK, jsonType, "Cache-Control: "+cacheSecond+"\r\nCdn-Cache-Control: "+cdnSecond+"\r\n"+noSniff, state.text)
+func (d *Door) scriptState(shown *display) *script {
+	state, fields := &shown.state, "Cache-Control: "+cacheSecond+"\r\nCdn-Cache-Control: "+cdnSecond+"\r\n"+noSniff
+	if shown.tag != "" {
+		fields += d.Options.CacheTagField + ": " + shown.tag + "\r\n"
+	}
+	s := d.script(http.StatusOK, jsonType, fields, state.text)
 	if s != nil {
 		s.count, s.stamp = &d.Counts.States, len(s.text)-len(state.text)+state.at
 	}

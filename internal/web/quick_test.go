@@ -46,7 +46,7 @@ func TestAQuickAnswerIsTheSameAsAnyOther(t *testing.T) {
 	for name, origins := range map[string][]string{"our own pages": nil, "any page": {"*"}, "one page": {"https://shop.example"}} {
 		t.Run(name, func(t *testing.T) {
 			h := build(t).publish(variety()...).walk()
-			h.door.Options.PageOrigins = origins
+			h.door.Options.PageOrigins, h.door.Options.CacheTagField = origins, "Surrogate-Key"
 			h.open()
 			h.move("paused", shop.VerbPause)
 			times := regexp.MustCompile(`Date: [^\r]*|"server_time":"[^"]*"`)

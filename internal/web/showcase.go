@@ -37,6 +37,7 @@ type display struct {
 	no     *refusal            // what every new order meets; nil: there is hope
 	items  map[string]*refusal // the same for single items
 	page   atomic.Pointer[page.Document]
+	tag    string // of its sale, for a CDN; empty: none is wanted
 
 	refusalScript, stateScript *script // nil: only the handlers can answer
 }
@@ -107,7 +108,7 @@ func (d *Door) redraw(old *display, notice *gate.Notice) *display {
 	var fresh *display
 	if sameShow(old.notice, notice) {
 		fresh = &display{
-			notice: notice, sale: old.sale, state: old.state, no: old.no, items: old.items,
+			notice: notice, sale: old.sale, state: old.state, no: old.no, items: old.items, tag: old.tag,
 			refusalScript: old.refusalScript, stateScript: old.stateScript,
 		}
 	} else {
@@ -150,7 +151,10 @@ func (d *Door) draw(notice *gate.Notice) *display {
 		no := d.write(notice.No)
 		shown.no = &no
 	}
-	shown.refusalScript, shown.stateScript = d.scriptRefusal(shown.no), d.scriptState(&shown.state)
+	if d.Options.CacheTagField != "" {
+		shown.tag = cacheTag + notice.Sale.ID
+	}
+	shown.refusalScript, shown.stateScript = d.scriptRefusal(shown.no), d.scriptState(shown)
 	for i := range notice.Items {
 		if item := &notice.Items[i]; item.No != nil {
 			no := d.write(item.No)
