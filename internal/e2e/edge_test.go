@@ -72,12 +72,23 @@ func TestEdge(t *testing.T) {
 				sale: newSale("errands-"+strings.ToLower(name), 1000, map[string]int64{"a": 1_000_000}),
 			}
 			op.publish(t, e.sale)
-			within(t, readyMax, func() error { return f.healthy(t.Context()) })
+			within(t, readyMax, func() error { return f.shows(t.Context(), e.sale.ID) })
 			e.during(func() { f.dies(t) })
 			e.during(func() { f.rolls(t) })
 			e.tell()
+			f.returns(t, e.street)
 		})
 	}
+}
+
+// shows wants every node to be ready, and to have heard of a sale.
+func (f *fleet) shows(ctx context.Context, sale string) error {
+	for i, n := range f.Nodes {
+		if status, body := fetch(ctx, "http://"+n.Buyers+"/s/"+sale+"/state.json"); status != http.StatusOK {
+			return fmt.Errorf("node %d: %d %s", i+1, status, body)
+		}
+	}
+	return f.healthy(ctx)
 }
 
 // dies kills a node as a power cut would, and leaves it dead for a while.
@@ -106,7 +117,63 @@ func (f *fleet) rolls(t *testing.T) {
 	}
 }
 
-const errandRunners = 24
+const (
+	errandRunners = 24
+	darkAsks      = 40 // enough for a proxy to hold every node for gone
+)
+
+// returns takes all nodes away until the proxy has given up each, and wants the
+// first that is back to be found at once.
+func (f *fleet) returns(t *testing.T, s *street) {
+	for _, n := range f.Nodes {
+		if err := n.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := 0
+	ask := func() reply {
+		asked++
+		got, err := s.shopper(t, fmt.Sprintf("late-%d", asked)).send(context.WithoutCancel(t.Context()), http.MethodGet, "/api/v1/orders?sale=none", nil, "")
+		if err != nil {
+			t.Errorf("the proxy does not answer: %v", err)
+		}
+		return got
+	}
+	for range darkAsks {
+		got := ask()
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || got.header.Get("Content-Type") != "application/problem+json" ||
+			!strings.Contains(string(got.body), `"code":"unavailable"`) {
+			t.Errorf("without a node the proxy says %d %v %s", got.status, got.header, got.body)
+		}
+	}
+	if err := f.Nodes[0].Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan error, 1)
+	go func() { ready <- f.Nodes[0].Ready(t.Context()) }()
+	for waiting := true; waiting; {
+		select {
+		case err := <-ready:
+			if err != nil {
+				t.Fatal(err)
+			}
+			waiting = false
+		default:
+			ask()
+		}
+	}
+	for range darkAsks {
+		if got := ask(); got.header.Get("Proxy-Status") != "" {
+			t.Errorf("a node is back, and the proxy says %d %s", got.status, got.header.Get("Proxy-Status"))
+		}
+	}
+	for _, n := range f.Nodes[1:] {
+		if err := n.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within(t, readyMax, func() error { return f.healthy(t.Context()) })
+}
 
 // errands are what people do all the time: look at the page, at their orders,
 // and order under a key.
@@ -158,7 +225,8 @@ func (e *errands) run(ctx context.Context, who *shopper, turn int) {
 		e.lose(method + ": " + errors.Unwrap(err).Error())
 	case strings.Contains(got.header.Get("Proxy-Status"), "destination_unavailable"):
 		e.lose(method + ": " + got.header.Get("Proxy-Status"))
-	case got.status == http.StatusServiceUnavailable && got.header.Get("Retry-After") != "":
+	case got.status == http.StatusServiceUnavailable && got.header.Get("Retry-After") != "",
+		got.status == http.StatusConflict && strings.Contains(string(got.body), `"may_return":true`): // whoever supplies the stock was killed
 		e.again.Add(1)
 		rest(ctx, 20*time.Millisecond)
 	case got.status == http.StatusAccepted && key != "", got.status == http.StatusOK && key != "": // pending; decided at another node
@@ -187,16 +255,35 @@ func (e *errands) tell() {
 	}
 }
 
-// TestEdgeLimits floods a node through a proxy that buyers come to directly.
+// TestEdgeLimits floods a node through a proxy: buyers come to it directly, or
+// through another one, which writes their address behind what they say.
 func TestEdgeLimits(t *testing.T) {
 	for _, name := range proxies() {
-		t.Run(name, func(t *testing.T) {
-			n := serve(t, setup{})
-			site := servers.Site(strings.TrimPrefix(n.buyers, "http://"))
-			site.Proxy.Behind = nil
-			floods(t, startFront(t, name, site))
+		n := serve(t, setup{})
+		site := servers.Site(strings.TrimPrefix(n.buyers, "http://"))
+		t.Run(name+" behind another", func(t *testing.T) {
+			loud := flooder{from(t, "127.0.0.1"), func(i int) string { return fmt.Sprintf("198.51.%d.%d, 203.0.113.1", i>>8, i&255) }}
+			quiet := flooder{from(t, "127.0.0.1"), func(int) string { return "203.0.113.1, 203.0.113.2" }}
+			floods(t, startFront(t, name, site), loud, quiet)
+		})
+		t.Run(name+" from one line of IPv6", func(t *testing.T) {
+			loud := flooder{from(t, "127.0.0.1"), func(i int) string { return fmt.Sprintf("2001:db8:5:6:%x::%x", i+1, i) }}
+			quiet := flooder{from(t, "127.0.0.1"), func(i int) string { return fmt.Sprintf("2001:db8:5:7::%x", i) }}
+			floods(t, startFront(t, name, site), loud, quiet)
+		})
+		site.Proxy.Behind = nil
+		t.Run(name+" in front", func(t *testing.T) {
+			loud := flooder{from(t, "127.0.0.1"), func(i int) string { return fmt.Sprintf("198.51.%d.%d", i>>8, i&255) }}
+			quiet := flooder{from(t, "127.0.0.2"), func(int) string { return "127.0.0.1" }}
+			floods(t, startFront(t, name, site), loud, quiet)
 		})
 	}
+}
+
+// flooder is a client, and whom it says it is.
+type flooder struct {
+	client *http.Client
+	forged func(call int) string
 }
 
 const (
@@ -207,15 +294,14 @@ const (
 // floods wants a flood from one address to be held, whoever it says to be: by
 // the proxy what is far above the limit, by the node the rest; and somebody else to
 // be served.
-func floods(t *testing.T, at front) {
-	loud, quiet := from(t, "127.0.0.1"), from(t, "127.0.0.2")
+func floods(t *testing.T, at front, loud, quiet flooder) {
 	var passed, byNode, byProxy atomic.Int64
 	began := time.Now()
 	var runners sync.WaitGroup
 	for r := range floodRunners {
 		runners.Go(func() {
 			for i := range floodCalls / floodRunners {
-				got := call(t, loud, at.URL()+"/api/v1/sales", fmt.Sprintf("198.51.%d.%d", r, i))
+				got := loud.call(t, at, r*floodCalls/floodRunners+i)
 				switch {
 				case got.status == http.StatusOK:
 					passed.Add(1)
@@ -230,8 +316,8 @@ func floods(t *testing.T, at front) {
 			}
 		})
 	}
-	for range 20 {
-		if got := call(t, quiet, at.URL()+"/api/v1/sales", "127.0.0.1"); got.status != http.StatusOK {
+	for i := range 20 {
+		if got := quiet.call(t, at, i); got.status != http.StatusOK {
 			t.Errorf("somebody else hears %d %s", got.status, got.body)
 		}
 	}
@@ -257,15 +343,15 @@ func from(t *testing.T, address string) *http.Client {
 }
 
 // call asks as somebody who pretends to be a proxy for another one.
-func call(t *testing.T, client *http.Client, url, pretended string) reply {
+func (f flooder) call(t *testing.T, at front, number int) reply {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at.URL()+"/api/v1/sales", nil)
 	if err != nil {
 		t.Error(err)
 		return reply{}
 	}
-	request.Header.Set("X-Forwarded-For", pretended)
-	got, err := do(client, request)
+	request.Header.Set("X-Forwarded-For", f.forged(number))
+	got, err := do(f.client, request)
 	if err != nil {
 		t.Error(err)
 	}
