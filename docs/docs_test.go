@@ -48,9 +48,11 @@ func sources(t *testing.T, tests bool) string {
 
 func TestEveryTestThatIsNamedExists(t *testing.T) {
 	tests := sources(t, true)
-	for _, name := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(read(t, "faults.md"), -1) {
-		if !strings.Contains(tests, "func "+name+"(t *testing.T)") {
-			t.Errorf("faults.md: there is no %s", name)
+	for _, file := range []string{"faults.md", "edge.md"} {
+		for _, name := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(read(t, file), -1) {
+			if !strings.Contains(tests, "func "+name+"(t *testing.T)") {
+				t.Errorf("%s: there is no %s", file, name)
+			}
 		}
 	}
 	for _, found := range regexp.MustCompile(`“([^”]+)”`).FindAllStringSubmatch(read(t, "faults.md"), -1) {
