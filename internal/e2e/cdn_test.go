@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/edge"
 	"github.com/doorbuster/doorbuster/internal/servers"
 )
 
@@ -31,7 +32,7 @@ func TestCDN(t *testing.T) {
 	n := serve(t, setup{})
 	drop := newSale("drop", 1, map[string]int64{"a": 10})
 	n.operator().publish(t, drop)
-	at := startFront(t, "nginx", servers.Site(strings.TrimPrefix(n.buyers, "http://")))
+	at := startFront(t, edge.Nginx, servers.Site(strings.TrimPrefix(n.buyers, "http://")))
 	crowd := make([]*watcher, watchers)
 	var entering sync.WaitGroup
 	began, before := time.Now(), n.answered(t)

@@ -20,29 +20,17 @@ import (
 	"github.com/doorbuster/doorbuster/internal/servers"
 )
 
-// front is a proxy that doorbuster deploy wrote, and that runs.
-type front interface {
-	URL() string
-	Stop() error
-}
-
 // proxies are those that deploy writes.
-func proxies() []string { return []string{"nginx", "HAProxy"} }
+func proxies() []edge.Kind { return []edge.Kind{edge.Nginx, edge.HAProxy} }
 
-// startFront starts the proxy of that name until the test is over.
-func startFront(t *testing.T, name string, site edge.Site) front {
+// startFront starts a proxy until the test is over.
+func startFront(t *testing.T, kind edge.Kind, site edge.Site) servers.Front {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "front")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	var f front
-	var err error
-	if name == "nginx" {
-		f, err = servers.StartNginx(t.Context(), dir, site)
-	} else {
-		f, err = servers.StartHAProxy(t.Context(), dir, site)
-	}
+	f, err := servers.StartFront(t.Context(), kind, dir, site)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +47,8 @@ func startFront(t *testing.T, name string, site edge.Site) front {
 func TestEdge(t *testing.T) {
 	f := startFleet(t, servers.FleetOptions{Nodes: 3, Args: []string{"--limit-address", "0", "--limit-buyer", "0"}})
 	op := f.operator()
-	for _, name := range proxies() {
-		t.Run(name, func(t *testing.T) {
+	for _, kind := range proxies() {
+		t.Run(string(kind), func(t *testing.T) {
 			var nodes []string
 			for _, n := range f.Nodes {
 				nodes = append(nodes, n.Buyers)
@@ -68,8 +56,8 @@ func TestEdge(t *testing.T) {
 			site := servers.Site(nodes...)
 			site.LimitAddress, site.LimitBuyer = gate.Rate{}, gate.Rate{}
 			e := &errands{
-				t: t, street: newStreetAt(t, startFront(t, name, site).URL(), errandRunners),
-				sale: newSale("errands-"+strings.ToLower(name), 1000, map[string]int64{"a": 1_000_000}),
+				t: t, street: newStreetAt(t, startFront(t, kind, site).URL(), errandRunners),
+				sale: newSale("errands-"+string(kind), 1000, map[string]int64{"a": 1_000_000}),
 			}
 			op.publish(t, e.sale)
 			within(t, readyMax, func() error { return f.shows(t.Context(), e.sale.ID) })
@@ -258,24 +246,24 @@ func (e *errands) tell() {
 // TestEdgeLimits floods a node through a proxy: buyers come to it directly, or
 // through another one, which writes their address behind what they say.
 func TestEdgeLimits(t *testing.T) {
-	for _, name := range proxies() {
+	for _, kind := range proxies() {
 		n := serve(t, setup{})
 		site := servers.Site(strings.TrimPrefix(n.buyers, "http://"))
-		t.Run(name+" behind another", func(t *testing.T) {
+		t.Run(string(kind)+" behind another", func(t *testing.T) {
 			loud := flooder{from(t, "127.0.0.1"), func(i int) string { return fmt.Sprintf("198.51.%d.%d, 203.0.113.1", i>>8, i&255) }}
 			quiet := flooder{from(t, "127.0.0.1"), func(int) string { return "203.0.113.1, 203.0.113.2" }}
-			floods(t, startFront(t, name, site), loud, quiet)
+			floods(t, startFront(t, kind, site), loud, quiet)
 		})
-		t.Run(name+" from one line of IPv6", func(t *testing.T) {
+		t.Run(string(kind)+" from one line of IPv6", func(t *testing.T) {
 			loud := flooder{from(t, "127.0.0.1"), func(i int) string { return fmt.Sprintf("2001:db8:5:6:%x::%x", i+1, i) }}
 			quiet := flooder{from(t, "127.0.0.1"), func(i int) string { return fmt.Sprintf("2001:db8:5:7::%x", i) }}
-			floods(t, startFront(t, name, site), loud, quiet)
+			floods(t, startFront(t, kind, site), loud, quiet)
 		})
 		site.Proxy.Behind = nil
-		t.Run(name+" in front", func(t *testing.T) {
+		t.Run(string(kind)+" in front", func(t *testing.T) {
 			loud := flooder{from(t, "127.0.0.1"), func(i int) string { return fmt.Sprintf("198.51.%d.%d", i>>8, i&255) }}
 			quiet := flooder{from(t, "127.0.0.2"), func(int) string { return "127.0.0.1" }}
-			floods(t, startFront(t, name, site), loud, quiet)
+			floods(t, startFront(t, kind, site), loud, quiet)
 		})
 	}
 }
@@ -294,7 +282,7 @@ const (
 // floods wants a flood from one address to be held, whoever it says to be: by
 // the proxy what is far above the limit, by the node the rest; and somebody else to
 // be served.
-func floods(t *testing.T, at front, loud, quiet flooder) {
+func floods(t *testing.T, at servers.Front, loud, quiet flooder) {
 	var passed, byNode, byProxy atomic.Int64
 	began := time.Now()
 	var runners sync.WaitGroup
@@ -343,7 +331,7 @@ func from(t *testing.T, address string) *http.Client {
 }
 
 // call asks as somebody who pretends to be a proxy for another one.
-func (f flooder) call(t *testing.T, at front, number int) reply {
+func (f flooder) call(t *testing.T, at servers.Front, number int) reply {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at.URL()+"/api/v1/sales", nil)
 	if err != nil {

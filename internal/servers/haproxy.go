@@ -10,10 +10,27 @@ import (
 	"github.com/doorbuster/doorbuster/internal/edge"
 )
 
+// Front is a proxy in front of nodes.
+type Front interface {
+	// URL is where buyers come in.
+	URL() string
+	// Stop ends it.
+	Stop() error
+}
+
+// StartFront starts the proxy of that kind in dir, an empty folder.
+func StartFront(ctx context.Context, kind edge.Kind, dir string, site edge.Site) (Front, error) {
+	if kind == edge.HAProxy {
+		return StartHAProxy(ctx, dir, site)
+	}
+	return StartNginx(ctx, dir, site)
+}
+
 // HAProxy is an HAProxy in front of nodes.
 type HAProxy struct {
 	*Process
 	Address string
+	TLS     bool
 }
 
 // StartHAProxy starts an HAProxy in dir, an empty folder, as doorbuster deploy
@@ -40,12 +57,12 @@ func StartHAProxy(ctx context.Context, dir string, site edge.Site) (*HAProxy, er
 	if err != nil {
 		return nil, err
 	}
-	h := &HAProxy{process, address}
+	h := &HAProxy{process, address, site.Proxy.Certificate != ""}
 	return h, process.Until(ctx, func() error { return ok(ctx, h.URL()+"/livez") })
 }
 
 // URL is where buyers come in.
-func (h *HAProxy) URL() string { return "http://" + h.Address }
+func (h *HAProxy) URL() string { return entrance(h.TLS, h.Address) }
 
 // Stop ends HAProxy.
 func (h *HAProxy) Stop() error { return h.Process.Stop(syscall.SIGTERM) }
