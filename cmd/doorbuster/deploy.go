@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -80,8 +81,11 @@ func (w written) write(p program, kind edge.Kind, site edge.Site, next ...string
 	if err == nil {
 		err = edge.Write(w.Out, files, w.Force)
 	}
-	if err != nil {
+	if _, wrong := errors.AsType[shop.Faults](err); wrong {
 		return misused(err)
+	}
+	if err != nil {
+		return err
 	}
 	for _, file := range files {
 		p.print(p.stdout, "%s\n", filepath.Join(w.Out, filepath.FromSlash(file.Name)))

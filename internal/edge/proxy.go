@@ -22,6 +22,7 @@ const (
 	answerMax   = 30 // the longest that a buyer may ask a node to wait
 	readMax     = 35 // what a proxy waits for: giving up sooner would make an outcome unknown
 	slowReadMax = 10 // for a request's head and body, twice what nodes wait
+	pauseMax    = 5  // in the middle of a body or an answer
 	periodMax   = 10 // over which HAProxy counts
 )
 
@@ -59,7 +60,7 @@ type front struct {
 	Words          words
 
 	// Seconds.
-	AnswerMax, ReadMax, SlowReadMax, Period int
+	AnswerMax, ReadMax, SlowReadMax, PauseMax, Period int
 }
 
 // frontOf completes a checked site.
@@ -67,7 +68,7 @@ func frontOf(site Site) front {
 	f := front{
 		Site: site, Address: limitOf(site.LimitAddress, len(site.Nodes)), Buyer: limitOf(site.LimitBuyer, len(site.Nodes)),
 		AnyOrigin: slices.Contains(site.PageOrigins, "*"), Words: refusals(),
-		AnswerMax: answerMax, ReadMax: readMax, SlowReadMax: slowReadMax, Period: periodMax,
+		AnswerMax: answerMax, ReadMax: readMax, SlowReadMax: slowReadMax, PauseMax: pauseMax, Period: periodMax,
 	}
 	if !f.AnyOrigin {
 		f.Origins = site.PageOrigins
