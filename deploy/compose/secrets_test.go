@@ -6,10 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/doorbuster/doorbuster/deploy/compose"
 	"github.com/doorbuster/doorbuster/internal/config"
 	"github.com/doorbuster/doorbuster/internal/redis"
 )
@@ -151,7 +153,26 @@ func TestNoSecretStandsInTheOpen(t *testing.T) {
 	if ignored := read(t, ".gitignore"); !strings.Contains(ignored, "/secrets/") || !strings.Contains(ignored, "/.env") {
 		t.Error("git would take secrets in")
 	}
-	if ignored := read(t, "../../.dockerignore"); strings.Contains(ignored, "!deploy") || !strings.Contains(ignored, "\n*\n") {
-		t.Error("the image's builder would get the secrets")
+	ignored := read(t, "../../.dockerignore")
+	if !strings.Contains(ignored, "\n*\n") {
+		t.Error("the image's builder would get everything")
+	}
+	let, embedded := []string{}, []string{"!deploy/compose/files.go"}
+	for line := range strings.Lines(ignored) {
+		if strings.HasPrefix(line, "!deploy") {
+			let = append(let, strings.TrimSpace(line))
+		}
+	}
+	entries, err := compose.Files.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		embedded = append(embedded, "!deploy/compose/"+entry.Name())
+	}
+	slices.Sort(let)
+	slices.Sort(embedded)
+	if !slices.Equal(let, embedded) {
+		t.Errorf("the image's builder gets %v, and needs %v", let, embedded)
 	}
 }

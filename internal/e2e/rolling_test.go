@@ -39,16 +39,7 @@ func (f *fleet) rolling(t *testing.T, r *rush) {
 	pressing, stop := context.WithCancel(t.Context())
 	pressed := make(chan struct{})
 	go func() { r.press(pressing); close(pressed) }()
-	for i, n := range f.Nodes {
-		rest(t.Context(), balancerMax)
-		if err := n.Stop(); err != nil {
-			t.Errorf("node %d: %v", i+1, err)
-		}
-		if err := n.Start(); err != nil {
-			t.Fatal(err)
-		}
-		within(t, readyMax, func() error { return f.healthy(t.Context()) })
-	}
+	f.rolls(t)
 	stop()
 	<-pressed
 	broken := 0
