@@ -208,19 +208,6 @@ func (c deployDNS) Run(p program) error {
 	return c.write(p, edge.DNS, site, next...)
 }
 
-// deployTC has a flag for each field of edge.Network.
-type deployTC struct {
-	written
-	Interface string `required:"" placeholder:"NAME" help:"The network interface that buyers come in by, such as eth0."`
-}
-
-// Run writes the files.
-func (c deployTC) Run(p program) error {
-	return c.write(p, edge.TC, edge.Site{Network: edge.Network{
-		Interface: c.Interface,
-	}})
-}
-
 // serviceData is the service's StateDirectory, all that it may write to.
 const serviceData = "/var/lib/doorbuster"
 

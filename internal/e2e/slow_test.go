@@ -215,7 +215,7 @@ func (s *street) shopFor(t *testing.T, name string, period time.Duration) waits 
 		workers.Go(func() {
 			for turn := 0; rest(ctx, goodPause); turn++ {
 				who := s.shopper(t, fmt.Sprintf("%s-%d-%d", name, worker, turn))
-				a := who.buy(t.Context(), wish{sale: "drop", key: "k", sku: "one", quantity: 1})
+				a := who.buy(context.WithoutCancel(ctx), wish{sale: "drop", key: "k", sku: "one", quantity: 1})
 				mu.Lock()
 				all = append(all, a.took)
 				mu.Unlock()

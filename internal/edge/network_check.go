@@ -24,7 +24,7 @@ const (
 type networkFaults struct{ shop.Faults }
 
 func (f *networkFaults) add(field, format string, args ...any) {
-	f.Faults = append(f.Faults, shop.Fault{Field: "network." + field, Wrong: fmt.Sprintf(format, args...)})
+	f.Faults = append(f.Faults, shop.Fault{Field: "--" + field, Wrong: fmt.Sprintf(format, args...)})
 }
 
 func (f *networkFaults) number(field string, n, least, most int) {
@@ -41,18 +41,18 @@ func (n Network) check() shop.Faults {
 		f.add("interface", "%q is not an interface's name; write one that ip link lists, such as eth0", n.Interface)
 	}
 	if len(n.Ports) == 0 {
-		f.add("ports", "missing; write where buyers come in, such as 443")
+		f.add("port", "missing; write where buyers come in, such as 443")
 	}
-	f.ports("ports", n.Ports)
-	f.ports("operator_ports", n.OperatorPorts)
+	f.ports("port", n.Ports)
+	f.ports("operator-port", n.OperatorPorts)
 	if n.Uplink < uplinkLeast || n.Uplink > uplinkMost {
 		f.add("uplink", "%d; write bits per second from %d to %d, such as 950000000 for a line of 1 Gbit/s", n.Uplink, uplinkLeast, uplinkMost)
 	}
 	f.shares(n)
-	f.arrivals("new_ipv4", n.NewIPv4)
-	f.arrivals("new_ipv6", n.NewIPv6)
-	f.number("open_max", n.OpenMax, 0, openMost)
-	f.number("addresses_max", n.AddressesMax, addressesMin, addressesMax)
+	f.arrivals("new-ipv4", n.NewIPv4)
+	f.arrivals("new-ipv6", n.NewIPv6)
+	f.number("open-max", n.OpenMax, 0, openMost)
+	f.number("addresses-max", n.AddressesMax, addressesMin, addressesMax)
 	f.prefixes("trusted", n.Trusted)
 	f.prefixes("operators", n.Operators)
 	return f.Faults
@@ -71,28 +71,28 @@ func (f *networkFaults) ports(field string, ports []uint16) {
 		return
 	}
 	seen := map[uint16]bool{}
-	for i, port := range ports {
+	for _, port := range ports {
 		switch {
 		case port == 0:
-			f.add(fmt.Sprintf("%s[%d]", field, i), "0 is no port; write a number from 1 to 65535")
+			f.add(field, "0 is no port; write a number from 1 to 65535")
 		case seen[port]:
-			f.add(fmt.Sprintf("%s[%d]", field, i), "%d stands there twice", port)
+			f.add(field, "%d stands there twice", port)
 		}
 		seen[port] = true
 	}
 }
 
 func (f *networkFaults) shares(n Network) {
-	f.number("operators_percent", n.OperatorsPercent, 1, 98)
-	f.number("buyers_percent", n.BuyersPercent, 1, 98)
+	f.number("operators-percent", n.OperatorsPercent, 1, 98)
+	f.number("buyers-percent", n.BuyersPercent, 1, 98)
 	if sum := n.OperatorsPercent + n.BuyersPercent; sum > 99 {
-		f.add("buyers_percent", "with operators_percent it makes %d; leave at least 1 to everything else", sum)
+		f.add("buyers-percent", "with --operators-percent it makes %d; leave at least 1 to everything else", sum)
 	}
 }
 
 func (f *networkFaults) arrivals(field string, a Arrivals) {
-	f.number(field+".per_second", a.PerSecond, 1, arrivalsMost)
-	f.number(field+".burst", a.Burst, 1, arrivalsMost)
+	f.number(field, a.PerSecond, 1, arrivalsMost)
+	f.number(field, a.Burst, 1, arrivalsMost)
 }
 
 func (f *networkFaults) prefixes(field string, prefixes []netip.Prefix) {
@@ -100,15 +100,14 @@ func (f *networkFaults) prefixes(field string, prefixes []netip.Prefix) {
 		f.add(field, "%d of them; %d are the most", len(prefixes), prefixesMax)
 		return
 	}
-	for i, prefix := range prefixes {
-		at := fmt.Sprintf("%s[%d]", field, i)
+	for _, prefix := range prefixes {
 		switch {
 		case !prefix.IsValid():
-			f.add(at, "not a prefix; write one such as 192.0.2.0/24 or 2001:db8::/32")
+			f.add(field, "not a prefix; write one such as 192.0.2.0/24 or 2001:db8::/32")
 		case prefix.Bits() == 0:
-			f.add(at, "%s is everybody, and nobody would be limited; name the networks", prefix)
+			f.add(field, "%s is everybody, and nobody would be limited; name the networks", prefix)
 		case prefix.Addr().Is4In6():
-			f.add(at, "%s is IPv4 inside IPv6; write it as IPv4", prefix)
+			f.add(field, "%s is IPv4 inside IPv6; write it as IPv4", prefix)
 		}
 	}
 }
