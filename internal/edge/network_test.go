@@ -51,11 +51,11 @@ func TestEveryFaultOfANetworkIsToldAtOnce(t *testing.T) {
 	}
 	var fields []string
 	for _, fault := range faults {
-		fields = append(fields, strings.TrimPrefix(fault.Field, "network."))
+		fields = append(fields, strings.TrimPrefix(fault.Field, "--"))
 	}
 	want := []string{
-		"interface", "ports[1]", "ports[2]", "operator_ports", "uplink", "buyers_percent", "new_ipv4.per_second", "new_ipv6.burst",
-		"open_max", "addresses_max", "trusted[0]", "trusted[1]", "trusted[2]", "operators",
+		"interface", "port", "port", "operator-port", "uplink", "buyers-percent", "new-ipv4", "new-ipv6",
+		"open-max", "addresses-max", "trusted", "trusted", "trusted", "operators",
 	}
 	if !slices.Equal(fields, want) {
 		t.Errorf("faults of %q, want of %q\n%s", fields, want, faults.Error())
