@@ -33,6 +33,9 @@ func TestBuyerPage(t *testing.T) {
 		"the facts are there without JavaScript":                          readsWithoutScript,
 		"everything can be done with the keyboard, and the focus goes on": worksByKeyboard,
 		"an exported page buys from another origin":                       buysFromAnotherOrigin,
+		"an order of a strict sale bears its opening key":                 bearsTheOpeningKey,
+		"the page asks when a cache has let go of the state":              asksWhenACacheLetsGo,
+		"a crowd that was told the same wait comes back spread out":       waitsLongerThanTold,
 		"several units are bought up to the limit":                        buysSeveral,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -29,6 +29,8 @@ type fake struct {
 	closesAt time.Time
 	states   map[string]string // sku → state; absent: available
 	stale    time.Duration     // how old the state is that a cache hands out
+	pass     string            // the opening key; empty: none is wanted
+	copies   *copies           // what a cache before the state did; nil: there is none
 	down     bool              // the state is not to be had
 	orders   map[string]*order
 	keys     map[string]string // buyer and key → order
@@ -73,6 +75,7 @@ type reply struct {
 type post struct {
 	key, token string
 	body       string
+	opening    string
 }
 
 func sneakers() shop.Sale {
@@ -197,9 +200,15 @@ func (f *fake) serveState(w http.ResponseWriter, _ *http.Request) {
 		}
 		items = append(items, map[string]string{"sku": item.SKU, "state": state})
 	}
+	if f.copies != nil {
+		now = f.copies.kept(now)
+	}
 	state := map[string]any{"server_time": stamp(now), "phase": f.phase, "opens_at": stamp(f.opensAt), "closes_at": nil, "items": items}
 	if !f.closesAt.IsZero() {
 		state["closes_at"] = stamp(f.closesAt)
+	}
+	if f.pass != "" && f.phase != "scheduled" {
+		state["opening_key"] = f.pass
 	}
 	answer(w, http.StatusOK, state)
 }
@@ -221,7 +230,7 @@ func (f *fake) servePost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	buyer, key := bearer(r), r.Header.Get("Idempotency-Key")
-	next := f.enter(post{key: key, token: buyer, body: fmt.Sprintf("%d %s", body.Quantity, body.SKU)})
+	next := f.enter(post{key: key, token: buyer, body: fmt.Sprintf("%d %s", body.Quantity, body.SKU), opening: r.URL.RawQuery})
 	defer f.set(func(f *fake) { f.inFlight-- })
 	if next.hold != nil {
 		select {

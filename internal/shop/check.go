@@ -35,7 +35,9 @@ func (s *Sale) faults() Faults {
 		f.add("limit_per_buyer", "%d; write a whole number from 1 to %d", s.LimitPerBuyer, LimitMax)
 	}
 	f.built("challenge", s.Challenge, challengeDefault, []string{"suspicious", "always"})
-	f.built("early", s.Early, earlyDefault, []string{"strict"})
+	if s.Early != earlyDefault && s.Early != EarlyStrict {
+		f.add("early", "%q is not known; write %s or %s", s.Early, earlyDefault, EarlyStrict)
+	}
 	f.items(s.Items)
 	return f
 }

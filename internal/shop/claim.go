@@ -40,8 +40,8 @@ func ParseClaimID(s string) (ClaimID, bool) {
 // Hasher derives claim ids, buckets and key prints from the root key. Nobody
 // without the key can choose a buyer's bucket or guess an order's id.
 type Hasher struct {
-	claims, buckets, keys sync.Pool // of *mac, one purpose each
-	print                 []byte
+	claims, buckets, keys, openings sync.Pool // of *mac, one purpose each
+	print                           []byte
 }
 
 // RootKeyMin is the shortest root key, in bytes (RFC 5869: at least the
@@ -54,7 +54,9 @@ func NewHasher(root []byte) (*Hasher, error) {
 		return nil, fmt.Errorf("root key has %d bytes; it needs %d or more", len(root), RootKeyMin)
 	}
 	h := &Hasher{}
-	for purpose, pool := range map[string]*sync.Pool{"claim": &h.claims, "bucket": &h.buckets, "key": &h.keys} {
+	for purpose, pool := range map[string]*sync.Pool{
+		"claim": &h.claims, "bucket": &h.buckets, "key": &h.keys, "opening": &h.openings,
+	} {
 		key, err := hkdf.Key(sha256.New, root, nil, "doorbuster/"+purpose, sha256.Size)
 		if err != nil {
 			return nil, fmt.Errorf("derive %s key: %w", purpose, err)
@@ -92,6 +94,15 @@ func (h *Hasher) Bucket(sale, buyer string, buckets int) int {
 // KeyPrint returns a 64-bit fingerprint of a sale's Idempotency-Key. It is a
 // filter, not a proof: two keys may share one.
 func (h *Hasher) KeyPrint(sale, key string) uint64 { return h.word(&h.keys, sale, key) }
+
+// Opening returns the opening key of a strict sale: the same at every node, and
+// not to be guessed. Once the sale has opened, neither its id nor its opening
+// time changes any more, so that the key stays; a rehearsal at another time has
+// another one.
+func (h *Hasher) Opening(sale *Sale) string {
+	digest := sum(&h.openings, sale.ID, momentText(sale.OpensAt), "")
+	return hex.EncodeToString(digest[:16])
+}
 
 func (h *Hasher) word(pool *sync.Pool, a, b string) uint64 {
 	digest := sum(pool, a, b, "")

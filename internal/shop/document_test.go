@@ -107,6 +107,7 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 		{"an hour of one digit", change("T10:", "T1:"), "opens_at: "},
 		{"the year 10000 in UTC", change("2026-12-01T10:00:00+08:00", "9999-12-31T23:59:59-10:00"), "opens_at: the year"},
 		{"closing before opening", change(`"items"`, `"closes_at":"2026-12-01T02:00:00Z","items"`), "closes_at: "},
+		{"an unknown early", change(`"items"`, `"early":"later","items"`), `early: "later" is not known; write normal or strict`},
 		{"a hold too short", change(`"items"`, `"hold":"29s","items"`), "hold: 29s; write a duration from 30s to 24h"},
 		{"a hold too long", change(`"items"`, `"hold":"24h1s","items"`), "hold: "},
 		{"no limit", change(`"items"`, `"limit_per_buyer":0,"items"`), "limit_per_buyer: "},

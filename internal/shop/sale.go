@@ -22,6 +22,10 @@ type Sale struct {
 	Items         []Item
 }
 
+// EarlyStrict wants each order to bear the opening key (Hasher.Opening), which
+// nobody outside has before the sale opens.
+const EarlyStrict = "strict"
+
 // Item is one stock-keeping unit of a sale.
 type Item struct {
 	SKU   string

@@ -47,6 +47,8 @@ func hot(t testing.TB) map[string]*scene {
 	get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: shop.example\r\n\r\n" }
 	gone := build(t).publish(func() shop.Sale { s := sneakers(); s.Items[1].Stock = 0; return s }())
 	gone.door.prepare()
+	keyed := build(t).publish(func() shop.Sale { s := sneakers(); s.Early = shop.EarlyStrict; return s }())
+	keyed.door.prepare()
 	return map[string]*scene{
 		"sold out":         {door: h.door, request: ask("sold-out", token), status: 409},
 		"item sold out":    {door: gone.door, request: ask("retro-85", token), status: 409},
@@ -58,6 +60,8 @@ func hot(t testing.TB) map[string]*scene {
 		"page":             {door: h.door, request: get("/s/retro-85"), status: 200},
 		"nowhere":          {door: h.door, request: get("/wp-login.php"), status: 404},
 		"unknown sale":     {door: h.door, request: ask("none", token), status: 404},
+		"no opening key":   {door: keyed.door, request: ask("retro-85", token), status: 403},
+		"a wrong one":      {door: keyed.door, request: strings.Replace(ask("retro-85", token), "/orders", "/orders?opening="+strings.Repeat("0", 32), 1), status: 403},
 		"malformed key":    {door: h.door, request: strings.Replace(ask("retro-85", token), "7f9c2ba4", "a b", 1), status: 400},
 		"the wrong method": {door: h.door, request: "PUT" + get("/s/retro-85")[3:], status: 405},
 	}

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"bytes"
 	"context"
+	"crypto/subtle"
 	"net/netip"
 
 	"github.com/valyala/fasthttp"
@@ -26,8 +28,9 @@ type purchase struct {
 // already. Then, each check before the dearer ones behind it:
 //
 //  1. the key's form (400), because a malformed one is never known
-//  2. the sale's notice (404; 409 not open, paused, closed, sold out; 503),
-//     written beforehand, for every key that has no answer yet
+//  2. the sale's notice (404; 409 not open, paused, closed, sold out; 503), and
+//     the opening key of a strict one (403), written beforehand, for every key
+//     that has no answer yet
 //  3. the address's limit (429)
 //  4. the token (401), of this sale (403), and the buyer's limit (429):
 //     strangers learn nothing about bodies, and spend nobody's limit
@@ -73,11 +76,32 @@ func (d *Door) greet(rc *fasthttp.RequestCtx, sale []byte) (p purchase, ok bool)
 	if no == nil {
 		no = d.suspension()
 	}
+	if no == nil && !p.shown.opens(rc.RequestURI()) {
+		no = &d.said.noPass
+	}
 	if no != nil {
 		d.say(rc, no)
 		return p, false
 	}
 	return p, true
+}
+
+// opens reports whether the target bears the opening key, where one is wanted:
+// ?opening=KEY, as it stands there. A header field would need a preflight that
+// the contract does not grant, and a body is read too late.
+func (s *display) opens(target []byte) bool {
+	if s.pass == "" {
+		return true
+	}
+	_, query, _ := bytes.Cut(target, []byte("?"))
+	for len(query) > 0 {
+		var part []byte
+		part, query, _ = bytes.Cut(query, []byte("&"))
+		if key, ok := bytes.CutPrefix(part, []byte("opening=")); ok {
+			return subtle.ConstantTimeCompare(key, []byte(s.pass)) == 1
+		}
+	}
+	return false
 }
 
 // read does the checks 5 and 6.

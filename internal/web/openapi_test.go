@@ -148,6 +148,7 @@ func variety() []shop.Sale {
 		with("later", func(s *shop.Sale) { s.OpensAt = time.Now().Add(time.Hour) }),
 		with("over", func(s *shop.Sale) { s.ClosesAt = time.Now().Add(-time.Second) }),
 		with("paused", func(*shop.Sale) {}),
+		with("strict", func(s *shop.Sale) { s.Early = shop.EarlyStrict }),
 		with("gone", func(s *shop.Sale) { s.Items = s.Items[:1]; s.Items[0].Stock = 0 }),
 	}
 }
@@ -230,6 +231,7 @@ func witnessPurchases(h *house, seen witness) {
 		{path: "over"},
 		{path: "paused"},
 		{path: "gone"},
+		{path: "strict"},
 	} {
 		if c.path == "" {
 			c.path = "retro-85"

@@ -42,7 +42,7 @@ const (
 )
 
 // turned are the scripts for who is turned away at the gate.
-type turned struct{ crowd, nobody *script }
+type turned struct{ crowd, nobody, early *script }
 
 // script makes a script of an answer's parts. Its fields stand where the server
 // would write them.
@@ -127,12 +127,16 @@ const answersMax = 64 << 10
 func (d *Door) scriptFor(p []byte) (sale []byte, _ *script, ok bool) {
 	const post, get = "POST /api/v1/sales/", "GET /s/"
 	if rest, ok := bytes.CutPrefix(p, []byte(post)); ok {
-		if sale, ok = before(rest, "/orders HTTP/1.1\r\n"); !ok {
+		sale, target, ok := ordered(rest)
+		if !ok {
 			return nil, nil, false
 		}
 		shown, ok := d.display(view(sale))
-		if !ok || shown.refusalScript == nil && (shown.no != nil || d.Board.Suspended() != nil || d.origins == nil) {
+		switch {
+		case !ok || shown.refusalScript == nil && (shown.no != nil || d.Board.Suspended() != nil || d.origins == nil):
 			return nil, nil, false
+		case shown.refusalScript == nil && !shown.opens(target):
+			return sale, d.turned.early, true
 		}
 		return sale, shown.refusalScript, true
 	}
@@ -146,6 +150,23 @@ func (d *Door) scriptFor(p []byte) (sale []byte, _ *script, ok bool) {
 	}
 	return nil, nil, false
 }
+
+// ordered returns the sale that an order is for, and its target: with a query,
+// if it is no longer than an opening key's.
+func ordered(text []byte) (sale, target []byte, ok bool) {
+	if sale, ok = before(text, "/orders HTTP/1.1\r\n"); ok {
+		return sale, nil, true
+	}
+	if sale, ok = before(text, "/orders?"); !ok {
+		return nil, nil, false
+	}
+	target, rest, _ := bytes.Cut(text[len(sale):min(len(text), len(sale)+targetMax)], []byte(" "))
+	const end = "HTTP/1.1\r\n"
+	return sale, target, len(rest) >= len(end) && string(rest[:len(end)]) == end
+}
+
+// targetMax has room for an opening key and the end of the request line.
+const targetMax = 96
 
 // before returns the name at the front of text, if what follows it is rest.
 func before(text []byte, rest string) ([]byte, bool) {
@@ -180,6 +201,7 @@ func (d *Door) scriptTurned() (t turned) {
 	t.crowd.count = d.refused(crowd.Code)
 	t.nobody = d.script(wire.Status(nobody.Code), wire.ProblemType, notStored+"Www-Authenticate: Bearer\r\n", wire.AppendRefusal(nil, &nobody))
 	t.nobody.count = d.refused(nobody.Code)
+	t.early = d.scriptRefusal(&d.said.noPass)
 	return t
 }
 

@@ -49,10 +49,13 @@ func TestAQuickAnswerIsTheSameAsAnyOther(t *testing.T) {
 			h.door.Options.PageOrigins, h.door.Options.CacheTagField = origins, "Surrogate-Key"
 			h.open()
 			h.move("paused", shop.VerbPause)
+			pass := h.pass("strict")
 			times := regexp.MustCompile(`Date: [^\r]*|"server_time":"[^"]*"`)
 			for _, begin := range []string{
 				"POST /api/v1/sales/gone/orders", "POST /api/v1/sales/later/orders", "POST /api/v1/sales/over/orders", "POST /api/v1/sales/paused/orders",
 				"POST /api/v1/sales/none/orders", "POST /api/v1/sales/guests/orders", "POST /api/v1/sales/retro-85/orders", "GET /s/retro-85/state.json", "GET /s/gone/state.json", "GET /s/none/state.json",
+				"POST /api/v1/sales/strict/orders", "POST /api/v1/sales/strict/orders?opening=x", "POST /api/v1/sales/strict/orders?" + strings.Repeat("x", 100), "GET /s/strict/state.json",
+				"POST /api/v1/sales/strict/orders?opening=" + pass, "POST /api/v1/sales/strict/orders?a=b&opening=" + pass, "POST /api/v1/sales/gone/orders?opening=" + pass,
 			} {
 				request := begin + " HTTP/1.1\r\nHost: x\r\nIdempotency-Key: new\r\nOrigin: https://shop.example\r\n%sContent-Length: 2\r\n\r\n{}"
 				got := h.spoken(fmt.Sprintf(request, ""), fmt.Sprintf(request, "Connection: keep-alive\r\n"), fmt.Sprintf(request, "Connection: TE\r\n"))

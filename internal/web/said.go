@@ -32,6 +32,7 @@ type said struct {
 	notFound, noSale, wrongMethod, wrongHost   refusal
 	wrongType, wrongKey, otherSale             refusal
 	overloaded, unavailable, noOrder, noGuests refusal
+	noPass                                     refusal
 }
 
 func (d *Door) write(no *shop.Refusal) refusal {
@@ -53,6 +54,7 @@ func (d *Door) writeAll() said {
 		noSale:      no(shop.NotFound, "There is no such sale."),
 		noOrder:     no(shop.NotFound, "You have no such order. If it was pending, ask again with the same Idempotency-Key."),
 		noGuests:    no(shop.Forbidden, "This sale has no guests; sign in to buy."),
+		noPass:      no(shop.PassRequired, "This sale wants its opening key: add ?opening=KEY to the address; /s/{sale}/state.json has it as opening_key."),
 		wrongMethod: no(shop.MethodNotAllowed, "The Allow header lists the methods of this address."),
 		wrongHost:   no(shop.Malformed, "This server does not go by the name in Host."),
 		wrongType:   no(shop.UnsupportedMedia, "Send JSON, with Content-Type: application/json."),

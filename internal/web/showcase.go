@@ -36,6 +36,7 @@ type display struct {
 	state  stamped
 	no     *refusal            // what every new order meets; nil: there is hope
 	items  map[string]*refusal // the same for single items
+	pass   string              // the opening key that a new order has to bear; empty: none
 	page   atomic.Pointer[page.Document]
 	tag    string // of its sale, for a CDN; empty: none is wanted
 
@@ -108,7 +109,7 @@ func (d *Door) redraw(old *display, notice *gate.Notice) *display {
 	var fresh *display
 	if sameShow(old.notice, notice) {
 		fresh = &display{
-			notice: notice, sale: old.sale, state: old.state, no: old.no, items: old.items, tag: old.tag,
+			notice: notice, sale: old.sale, state: old.state, no: old.no, items: old.items, pass: old.pass, tag: old.tag,
 			refusalScript: old.refusalScript, stateScript: old.stateScript,
 		}
 	} else {
@@ -146,7 +147,8 @@ func sameSale(a, b *shop.Sale) bool {
 }
 
 func (d *Door) draw(notice *gate.Notice) *display {
-	shown := &display{notice: notice, sale: drawSale(notice), state: drawState(notice), items: map[string]*refusal{}}
+	pass := d.passOf(notice)
+	shown := &display{notice: notice, sale: drawSale(notice), state: drawState(notice, pass), items: map[string]*refusal{}, pass: pass}
 	if notice.No != nil {
 		no := d.write(notice.No)
 		shown.no = &no
@@ -193,10 +195,22 @@ func (d *Door) pageOf(shown *display) (*page.Document, error) {
 	return &drawn, nil
 }
 
+// passOf returns the opening key of a strict sale that sells. It is derived
+// when the board says that the sale has opened, not before.
+func (d *Door) passOf(notice *gate.Notice) string {
+	if notice.Sale.Early != shop.EarlyStrict || notice.Phase == shop.Scheduled || notice.Phase == shop.Closed {
+		return ""
+	}
+	return d.Desk.Hasher.Opening(&notice.Sale)
+}
+
 // drawState writes what the page polls.
-func drawState(notice *gate.Notice) stamped {
+func drawState(notice *gate.Notice, pass string) stamped {
 	s := begin()
 	s.text = appendTimes(s.text, notice)
+	if pass != "" {
+		s.text = appendMember(s.text, "opening_key", pass)
+	}
 	s.text = append(s.text, `,"items":[`...)
 	for i := range notice.Items {
 		if i > 0 {

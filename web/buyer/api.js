@@ -27,8 +27,8 @@ export class API {
       const arrival = performance.now();
       const text = await answer.text();
       return { status: answer.status, arrival, body: parse(text), wait: wait(answer.headers) };
-    } catch (cause) {
-      throw new Lost(String(cause));
+    } catch {
+      throw new Lost();
     } finally {
       clearTimeout(timer);
     }

@@ -56,7 +56,8 @@ export class Desk {
     const now = model.clock.now();
     const { key, sku, quantity } = this.attempts.unanswered(now) ?? this.attempts.begin(model, now);
     Object.assign(model, { sku, quantity });
-    const path = `/api/v1/sales/${model.sale.id}/orders`;
+    const pass = model.state?.opening_key; // of a strict sale, once it is open
+    const path = `/api/v1/sales/${model.sale.id}/orders${pass ? "?opening=" + pass : ""}`;
     return this.api.post(path, { token: await this.identity.token(), key, body: { sku, quantity } });
   }
 

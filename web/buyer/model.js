@@ -46,11 +46,11 @@ export class Model {
       const free = this.sale.items.find((item) => this.stateOf(item.sku) !== "sold_out");
       if (free) this.sku = free.sku;
     }
-    if (this.no && this.outdated()) this.no = null;
+    if (this.no && this._outdated()) this.no = null;
   }
 
-  // outdated: what the no says is no longer so.
-  outdated() {
+  // _outdated: what the no says is no longer so.
+  _outdated() {
     switch (this.no.code) {
       case "not_open":
       case "paused":

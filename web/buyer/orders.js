@@ -40,7 +40,7 @@ export class Orders {
       else if (answer.status === 404 || !this.model.order) return this._lost(answer.body.code);
       const wait = this._nextLook(looks > 0);
       if (!wait) return this.stop();
-      await pause(jitter(wait));
+      await pause(jitter(wait, 0.3));
       if (this._following !== mine) return;
     }
   }

@@ -42,7 +42,7 @@ async function settle(ask) {
 
 function sleep(answer, asked, rest) {
   const least = busy(answer) ? Math.max(restMin, answer.wait) : Math.min(restMax, 500 * 2 ** asked);
-  const ms = jitter(least);
+  const ms = jitter(least); // Retry-After is in whole seconds, and a crowd is told the same few
   rest(ms, answer.body.code || "unavailable");
   return new Promise((wake) => {
     setTimeout(wake, ms);

@@ -1,8 +1,10 @@
 import { jitter } from "./clock.js";
 import { Lost } from "./api.js";
 
-const near = 30_000; // ms before the opening at which the page asks every second
-const slowest = 30_000; // ms; an operator may open early
+const slowest = 30_000; // ms, until so long before the opening; an operator may open early
+const fresh = 1000; // ms that a cache may keep the state
+const spread = 400; // ms over which the pages behind one cache ask for the next
+const least = 200; // ms, where a cache hands out what is older
 
 // Poll keeps the model's state fresh with the one address that is the same for
 // everybody, so that a cache can answer it.
@@ -11,19 +13,19 @@ export class Poll {
 
   constructor(model, api, changed) {
     Object.assign(this, { model, api, changed });
-    addEventListener("online", () => this.soon());
-    document.addEventListener("visibilitychange", () => document.hidden || this.soon());
+    addEventListener("online", () => this._soon());
+    document.addEventListener("visibilitychange", () => document.hidden || this._soon());
   }
 
-  soon() {
-    this._after(Math.random() * 300);
+  _soon() {
+    this._after(spread * Math.random());
   }
 
   async ask() {
     const { model } = this;
     try {
       const answer = await this.api.get(`/s/${model.sale.id}/state.json`);
-      if (!answer.body.server_time) throw new Lost(answer.status);
+      if (!answer.body.server_time) throw new Lost();
       model.heard(answer.body, answer.arrival);
     } catch (cause) {
       if (!(cause instanceof Lost)) throw cause;
@@ -39,14 +41,16 @@ export class Poll {
     this._timer = setTimeout(() => this.ask(), ms);
   }
 
+  // The sooner a page asks, the more often it hears what it knows: it asks when
+  // caches have let go of the copy that it has, and not before the opening.
   _pace() {
     const { model } = this;
-    if (model.misses) return jitter(Math.min(15_000, 1000 * 2 ** (model.misses - 1)), 0.5);
-    if (model.phase === "closed") return jitter(2 * slowest);
-    if (model.phase !== "scheduled") return model.order ? jitter(5000) : jitter(800, 0.15); // with a cache's second, under two
-    const left = model.left;
-    if (left > near) return Math.min(jitter(slowest / 2, 1), left - near * Math.random());
-    if (left > 0 && left < 1200) return left + Math.random() * 250;
-    return jitter(900);
+    if (model.misses) return jitter(Math.min(8000, 500 * 2 ** model.misses));
+    if (model.phase === "closed") return jitter(slowest);
+    const left = model.phase === "scheduled" && model.left;
+    if (!left && model.order) return jitter(4000);
+    if (left > slowest) return Math.min(jitter(slowest / 2), left - slowest * Math.random());
+    const age = model.clock.now() - Date.parse(model.state.server_time);
+    return Math.max(least, fresh - age, left < 1200 && left) + spread * Math.random();
   }
 }
