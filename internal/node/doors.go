@@ -22,7 +22,7 @@ import (
 func (n *Node) wireDoors() {
 	c := n.options.Config
 	n.door = &web.Door{
-		Desk: n.desk, Board: n.board, Gate: n.gate, Pages: n.pages, Guests: n.signer,
+		Desk: n.desk, Board: n.board, Gate: n.gate, Pressure: n.pressure, Pages: n.pages, Guests: n.signer,
 		StartPayment: n.cashier.Start, Mounts: n.mounts(), Ready: n.ready,
 		Now: n.ledger.Clock().Now, Wall: time.Now, NewName: rand.Text, Jitter: mathrand.Int64N,
 		Log: n.options.Log, Options: web.Options{Hosts: c.Hosts, PageOrigins: c.PageOrigins, CacheTagField: c.CacheTags.Field(), ConnsMax: connsMax(openFiles())},

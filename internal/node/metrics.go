@@ -28,6 +28,7 @@ type collector struct {
 	broken, bumps, leaks       *prometheus.Desc
 	aside, poisoned, leads     *prometheus.Desc
 	step, suspended, ready     *prometheus.Desc
+	sheds, limit, inside       *prometheus.Desc
 }
 
 func newCollector(n *Node) *collector {
@@ -38,6 +39,9 @@ func newCollector(n *Node) *collector {
 		node:      n,
 		refusals:  desc("refusals_total", "Buyers' requests refused, by code.", "code"),
 		gate:      desc("gate_refusals_total", "Requests refused at the gate, by reason.", "reason"),
+		sheds:     desc("sheds_total", "Requests turned away because the node has more than it bears, by why.", "reason"),
+		limit:     desc("limit_orders", "New orders that may be on their way at once; below its usual value while what stands behind is slow or the processor short."),
+		inside:    desc("limit_orders_inside", "New orders that are on their way."),
 		orders:    desc("orders_total", "Orders decided by this node since it started, by the status decided.", "status"),
 		answers:   desc("answers_total", "Buyers' requests answered without a refusal, by what they got.", "answer"),
 		reports:   desc("payment_reports_total", "Reports of the payment provider, by what became of them.", "outcome"),
@@ -63,6 +67,7 @@ func (c *collector) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.refusals, c.gate, c.orders, c.answers, c.reports, c.seconds, c.units, c.free, c.depth, c.oldest,
 		c.broken, c.aside, c.poisoned, c.leads, c.bumps, c.leaks, c.step, c.suspended, c.ready,
+		c.sheds, c.limit, c.inside,
 	} {
 		into <- d
 	}
@@ -97,6 +102,8 @@ func (c *collector) Collect(into chan<- prometheus.Metric) {
 	gauge(c.suspended, truth(n.board.Suspended() != nil))
 	ready, _ := n.health()
 	gauge(c.ready, truth(ready))
+	gauge(c.limit, float64(n.pressure.Limit()))
+	gauge(c.inside, float64(n.pressure.Inside()))
 	c.accounts(ctx, gauge)
 }
 
@@ -114,6 +121,9 @@ func (c *collector) funnel(counter func(*prometheus.Desc, float64, ...string)) {
 	n := c.node
 	for reason, count := range n.gate.Counts.All() {
 		counter(c.gate, float64(count), reason.String())
+	}
+	for why, count := range n.pressure.Sheds() {
+		counter(c.sheds, float64(count), why.String())
 	}
 	for i, code := range shop.Codes() {
 		counter(c.refusals, float64(n.door.Counts.Refusals(i)), string(code))

@@ -61,6 +61,7 @@ type Node struct {
 	gossip   *gossip.Gossip // nil: this node stands alone
 	board    *gate.Board
 	gate     *gate.Gate
+	pressure *gate.Pressure
 	pages    *page.Pages
 	sandbox  *sandbox.Provider // nil: the merchant's own cashier reports payments
 	hasher   *shop.Hasher
@@ -143,6 +144,8 @@ func (n *Node) openGate() error {
 		Buyers:    gate.NewLimiter(c.LimitBuyer, gate.LimiterSlots),
 		Tokens:    tokens,
 	}
+	n.pressure = gate.NewPressure(gate.OrdersMax)
+	n.pressure.Delay = newDelays().median
 	return nil
 }
 

@@ -103,6 +103,7 @@ func (n *Node) drain(served doors, closeOperators func()) error {
 func (n *Node) walkers() map[string]walker {
 	all := map[string]walker{
 		"herald": n.herald, "sweeper": n.sweeper, "expirer": n.expirer, "auditor": n.auditor,
+		"pressure": n.pressure,
 	}
 	for i := range workers {
 		all[fmt.Sprintf("worker %d", i)] = n.worker

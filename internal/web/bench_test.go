@@ -49,6 +49,9 @@ func hot(t testing.TB) map[string]*scene {
 	gone.door.prepare()
 	keyed := build(t).publish(func() shop.Sale { s := sneakers(); s.Early = shop.EarlyStrict; return s }())
 	keyed.door.prepare()
+	full := build(t).publish(sneakers())
+	full.door.Pressure = gate.NewPressure(0)
+	full.door.prepare()
 	return map[string]*scene{
 		"sold out":         {door: h.door, request: ask("sold-out", token), status: 409},
 		"item sold out":    {door: gone.door, request: ask("retro-85", token), status: 409},
@@ -62,6 +65,7 @@ func hot(t testing.TB) map[string]*scene {
 		"unknown sale":     {door: h.door, request: ask("none", token), status: 404},
 		"no opening key":   {door: keyed.door, request: ask("retro-85", token), status: 403},
 		"a wrong one":      {door: keyed.door, request: strings.Replace(ask("retro-85", token), "/orders", "/orders?opening="+strings.Repeat("0", 32), 1), status: 403},
+		"shed":             {door: full.door, request: ask("retro-85", token), status: 503},
 		"malformed key":    {door: h.door, request: strings.Replace(ask("retro-85", token), "7f9c2ba4", "a b", 1), status: 400},
 		"the wrong method": {door: h.door, request: "PUT" + get("/s/retro-85")[3:], status: 405},
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/subtle"
+	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -21,6 +23,7 @@ type purchase struct {
 	known bool   // the key may have an answer already
 	who   gate.Identity
 	want  wanted
+	wait  time.Duration
 }
 
 // buy takes an order. Before it, a request that cannot be framed (400), is too
@@ -29,8 +32,8 @@ type purchase struct {
 //
 //  1. the key's form (400), because a malformed one is never known
 //  2. the sale's notice (404; 409 not open, paused, closed, sold out; 503), and
-//     the opening key of a strict one (403), written beforehand, for every key
-//     that has no answer yet
+//     the opening key of a strict one (403), and whether there is room at the
+//     desk (503), written beforehand, for every key that has no answer yet
 //  3. the address's limit (429)
 //  4. the token (401), of this sale (403), and the buyer's limit (429):
 //     strangers learn nothing about bodies, and spend nobody's limit
@@ -42,18 +45,37 @@ func (d *Door) buy(ctx context.Context, rc *fasthttp.RequestCtx, sale []byte) {
 	if !ok || !d.admit(rc) || !d.identify(rc, &p.who) || !d.admitBuyer(rc, &p) || !d.read(rc, &p) {
 		return
 	}
-	if d.waiting.Add(1) > int64(d.Options.WaitingMax) {
-		d.waiting.Add(-1)
+	if !d.enter(&p) {
 		d.say(rc, &d.said.overloaded)
 		return
 	}
 	answer, err := d.ask(ctx, rc, &p)
-	d.waiting.Add(-1)
 	if err != nil {
 		d.refuse(rc, err)
 		return
 	}
 	d.tell(rc, &answer)
+}
+
+// enter takes a place at the desk. Who may have an answer already has others
+// than those who come for the first time.
+func (d *Door) enter(p *purchase) bool {
+	if p.known {
+		return d.Pressure.EnterHolder()
+	}
+	return d.Pressure.Enter()
+}
+
+// leave gives the place back. A wait that was cut short, a fault and "ask again"
+// say that what stands behind the desk is slow; all else is an answer.
+func (d *Door) leave(p *purchase, answer *checkout.Answer, err error) {
+	if p.known {
+		d.Pressure.LeaveHolder()
+		return
+	}
+	no, refused := errors.AsType[shop.Refusal](err)
+	late := err == nil && answer.Order.Status == shop.Pending && p.wait > 0
+	d.Pressure.Leave(!late && (err == nil || refused && no.Code != shop.Unavailable))
 }
 
 // greet does the checks 1 and 2.
@@ -78,6 +100,10 @@ func (d *Door) greet(rc *fasthttp.RequestCtx, sale []byte) (p purchase, ok bool)
 	}
 	if no == nil && !p.shown.opens(rc.RequestURI()) {
 		no = &d.said.noPass
+	}
+	if no == nil && d.Pressure.Full() {
+		d.Pressure.Shed()
+		no = &d.said.overloaded
 	}
 	if no != nil {
 		d.say(rc, no)
@@ -124,16 +150,18 @@ func (d *Door) read(rc *fasthttp.RequestCtx, p *purchase) bool {
 
 // ask brings the wish to the desk. Whatever the desk may keep is copied from
 // the server's bytes.
-func (d *Door) ask(ctx context.Context, rc *fasthttp.RequestCtx, p *purchase) (checkout.Answer, error) {
+func (d *Door) ask(ctx context.Context, rc *fasthttp.RequestCtx, p *purchase) (answer checkout.Answer, err error) {
+	defer func() { d.leave(p, &answer, err) }()
+	p.wait = waitOf(rc.Request.Header.PeekAll("Prefer"))
 	wish := checkout.Wish{
 		Sale: p.shown.notice.Sale.ID, Buyer: p.who.Buyer, Key: string(p.key),
 		SKU: string(p.want.sku), Quantity: p.want.quantity,
-		Wait: waitOf(rc.Request.Header.PeekAll("Prefer")),
+		Wait: p.wait,
 	}
 	if p.key == nil {
 		wish.Key = d.NewName()
 	}
-	answer, err := d.Desk.Buy(ctx, wish)
+	answer, err = d.Desk.Buy(ctx, wish)
 	d.Counts.Latency.Observe(d.Wall().Sub(rc.Time()))
 	return answer, err
 }

@@ -264,7 +264,7 @@ func TestADrainFinishesWhatIsInFlight(t *testing.T) {
 	idle := h.stay()
 	waiting := make(chan reply, 1)
 	go func() { waiting <- h.buy("ann", "eu-42", "k") }()
-	for h.door.waiting.Load() == 0 {
+	for h.door.Pressure.Inside() == 0 {
 		<-h.herald.Touch("retro-85") // time passes
 	}
 	h.stop()
@@ -293,7 +293,7 @@ func TestADrainEndsWithinItsBound(t *testing.T) {
 			header: http.Header{"Prefer": {"wait=30"}},
 		})
 	}()
-	for h.door.waiting.Load() == 0 {
+	for h.door.Pressure.Inside() == 0 {
 		<-h.herald.Touch("retro-85")
 	}
 	h.stop()

@@ -24,7 +24,9 @@ type Door struct {
 	Desk  *checkout.Desk
 	Board *gate.Board
 	Gate  *gate.Gate
-	Pages *page.Pages
+	// Pressure bounds who waits at the desk; nil: as many as gate.OrdersMax.
+	Pressure *gate.Pressure
+	Pages    *page.Pages
 	// Guests signs the tokens of those who buy without an account.
 	Guests *gate.Signer
 	// StartPayment returns where the buyer can pay for the order, or a
@@ -53,7 +55,6 @@ type Door struct {
 	origins  []byte // what allowOrigin writes, where that is always the same; nil where not
 	dated    atomic.Pointer[dateText]
 	answers  sync.Pool    // of *[]byte: room for quick answers
-	waiting  atomic.Int64 // requests that wait at the desk
 	faulted  atomic.Int64 // second of the last logged fault
 }
 
@@ -64,15 +65,11 @@ type Options struct {
 	CacheTagField      string   // header that names a sale's answers to a CDN; empty: none does
 	ConnsMax           int
 	ConnsPerAddressMax int           // trusted proxies are exempt
-	WaitingMax         int           // requests that wait at the desk at once
 	DrainMax           time.Duration // for what is in flight when Serve ends
 }
 
-// The usual bounds.
-const (
-	waitingMax = 10_000           // 1 kB each; beyond, a quick "again later" serves the buyer better
-	drainMax   = 20 * time.Second // of the 30 that a node has to stop
-)
+// drainMax is the usual bound of a drain, of the 30 s that a node has to stop.
+const drainMax = 20 * time.Second
 
 // handle answers one request. The order of the checks is the order of their
 // cost: what most of the crowd meets is decided first.

@@ -101,6 +101,7 @@ func build(t testing.TB) *house {
 		Gate: &gate.Gate{
 			Proxies: &gate.Proxies{}, Addresses: gate.NewLimiter(gate.Rate{}, 0), Buyers: gate.NewLimiter(gate.Rate{}, 0), Tokens: tokens,
 		},
+		Pressure:     gate.NewPressure(gate.OrdersMax),
 		StartPayment: till.Start,
 		Ready:        func() bool { return true },
 		Now:          books.Clock().Now, Wall: time.Now, NewName: rand.Text, Jitter: mathrand.Int64N, Log: log,

@@ -245,7 +245,7 @@ func witnessPurchases(h *house, seen witness) {
 func witnessMissed(t *testing.T, seen witness) {
 	t.Helper()
 	h := build(t).publish(sneakers()).walk()
-	h.door.Options.WaitingMax = 1
+	h.door.Pressure = gate.NewPressure(1)
 	h.open()
 	early := call{
 		method: "POST", path: toRetro, token: h.token("ann"), body: `{"sku":"eu-43","quantity":1}`,
@@ -255,9 +255,9 @@ func witnessMissed(t *testing.T, seen witness) {
 	_, err := h.ledger.Bump(t.Context(), shop.Bucket{Sale: "retro-85"}, 1)
 	must(t, err)
 	<-h.herald.Renew("retro-85")
-	h.door.waiting.Add(1)
+	h.door.Pressure.Enter()
 	seen.saw("POST /api/v1/sales/{sale}/orders", h.buy("bob", "eu-42", "b"))
-	h.door.waiting.Add(-1)
+	h.door.Pressure.Leave(true)
 	h.work()
 	seen.saw("POST /api/v1/sales/{sale}/orders", h.buy("ann", "eu-43", "a"))
 }

@@ -78,9 +78,19 @@ func (d *Door) withOrder(rc *fasthttp.RequestCtx, name []byte, do func(gate.Iden
 		d.say(rc, &d.said.noOrder)
 		return
 	}
-	if err := do(who, id); err != nil {
+	if err := d.holder(func() error { return do(who, id) }); err != nil {
 		d.refuse(rc, err)
 	}
+}
+
+// holder does what somebody wants who has an order, or may: those are turned
+// away last.
+func (d *Door) holder(do func() error) error {
+	if !d.Pressure.EnterHolder() {
+		return *d.said.overloaded.of
+	}
+	defer d.Pressure.LeaveHolder()
+	return do()
 }
 
 // orders lists the buyer's orders in a sale.
@@ -98,7 +108,11 @@ func (d *Door) orders(ctx context.Context, rc *fasthttp.RequestCtx) {
 		d.say(rc, &d.said.otherSale)
 		return
 	}
-	orders, err := d.Desk.OrdersOf(ctx, who.Buyer, sale)
+	var orders []shop.Order
+	err := d.holder(func() (err error) {
+		orders, err = d.Desk.OrdersOf(ctx, who.Buyer, sale)
+		return err
+	})
 	if err != nil {
 		d.refuse(rc, err)
 		return

@@ -42,7 +42,7 @@ const (
 )
 
 // turned are the scripts for who is turned away at the gate.
-type turned struct{ crowd, nobody, early *script }
+type turned struct{ crowd, nobody, early, shed *script }
 
 // script makes a script of an answer's parts. Its fields stand where the server
 // would write them.
@@ -105,7 +105,7 @@ func (d *Door) quick(c *conn, p, into []byte) (took int, answers []byte) {
 		}
 		n, whole, no := c.frame.one(p[took:])
 		if no == sound && whole && d.fits(script, sale, &c.frame) {
-			into, ok = d.play(c, script, into)
+			into, ok = d.play(c, sale, script, into)
 		} else {
 			ok = false
 		}
@@ -186,7 +186,7 @@ func (d *Door) fits(s *script, sale []byte, f *framer) bool {
 	case s != nil && !s.order || len(key) == 0:
 		return true
 	}
-	return isKey(key) && (s == nil || !d.Desk.KnownKey(view(sale), view(key)))
+	return isKey(key) && (s == nil || !d.mayHave(sale, key))
 }
 
 // scriptTurned writes what the gate says to strangers.
@@ -195,23 +195,40 @@ func (d *Door) scriptTurned() (t turned) {
 		return t
 	}
 	crowd, nobody := gate.Strangers()
-	body := wire.AppendRefusal(nil, &crowd)
-	t.crowd = d.script(wire.Status(crowd.Code), wire.ProblemType, notStored+"Retry-After: \r\n", body)
-	t.crowd.wait = len(t.crowd.text) - len(body) - len("\r\n\r\n")
-	t.crowd.count = d.refused(crowd.Code)
+	t.crowd = d.scriptWait(&crowd)
+	t.shed = d.scriptWait(d.said.overloaded.of)
 	t.nobody = d.script(wire.Status(nobody.Code), wire.ProblemType, notStored+"Www-Authenticate: Bearer\r\n", wire.AppendRefusal(nil, &nobody))
 	t.nobody.count = d.refused(nobody.Code)
 	t.early = d.scriptRefusal(&d.said.noPass)
 	return t
 }
 
+// scriptWait is a refusal that tells to wait, as long as recite says.
+func (d *Door) scriptWait(no *shop.Refusal) *script {
+	body := wire.AppendRefusal(nil, no)
+	s := d.script(wire.Status(no.Code), wire.ProblemType, notStored+"Retry-After: \r\n", body)
+	s.wait = len(s.text) - len(body) - len("\r\n\r\n")
+	s.count = d.refused(no.Code)
+	return s
+}
+
 // play appends the answer. Without a script it depends on who asks; false: the
 // server has to give it.
-func (d *Door) play(c *conn, s *script, into []byte) ([]byte, bool) {
-	if s == nil {
+func (d *Door) play(c *conn, sale []byte, s *script, into []byte) ([]byte, bool) {
+	switch {
+	case s != nil:
+	case d.Pressure.Full() && !d.mayHave(sale, c.frame.seen.key):
+		d.Pressure.Shed()
+		return d.recite(d.turned.shed, overloadedFor, into), true
+	default:
 		return d.turnAway(c, into)
 	}
 	return d.recite(s, 0, into), true
+}
+
+// mayHave reports whether the key may have an answer already.
+func (d *Door) mayHave(sale, key []byte) bool {
+	return len(key) > 0 && d.Desk.KnownKey(view(sale), view(key))
 }
 
 // recite appends a script, with the times of now, and counts it.

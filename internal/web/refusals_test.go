@@ -318,11 +318,11 @@ func TestTheDoorIsUnavailableWhileTheMachineCannotSell(t *testing.T) {
 
 func TestTheDoorIsOverloadedWhenTooManyWait(t *testing.T) {
 	h := build(t).publish(sneakers()).walk()
-	h.door.Options.WaitingMax = 1
+	h.door.Pressure = gate.NewPressure(1)
 	h.open()
 	first := make(chan reply, 1)
 	go func() { first <- h.buy("ann", "eu-42", "a") }()
-	for h.door.waiting.Load() == 0 {
+	for h.door.Pressure.Inside() == 0 {
 		<-h.herald.Touch("retro-85") // time passes
 	}
 	check(t, h.buy("bob", "eu-42", "b"), 503, shop.Overloaded)

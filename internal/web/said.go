@@ -17,6 +17,14 @@ import (
 // askAgain is how long a buyer is told to wait where nothing better is known.
 const askAgain = time.Second
 
+// overloadedFor is what those are told to wait who were shed. A limit that fell
+// takes about two seconds to rise again.
+const overloadedFor = 2 * time.Second
+
+func overloaded(detail string) *shop.Refusal {
+	return &shop.Refusal{Code: shop.Overloaded, Detail: detail, RetryAfter: overloadedFor}
+}
+
 // refusal is a no that was written before anybody asked, so that saying it
 // costs no memory.
 type refusal struct {
@@ -60,7 +68,7 @@ func (d *Door) writeAll() said {
 		wrongType:   no(shop.UnsupportedMedia, "Send JSON, with Content-Type: application/json."),
 		wrongKey:    no(shop.Malformed, "An Idempotency-Key has 1 to 64 characters of A-Z, a-z, 0-9, _ and -."),
 		otherSale:   no(shop.Forbidden, "This token is good for another sale only."),
-		overloaded:  again(shop.Overloaded, "Too many buyers wait for an answer; ask again with the same Idempotency-Key."),
+		overloaded:  d.write(overloaded("Too many buyers wait for an answer; ask again with the same Idempotency-Key.")),
 		unavailable: again(shop.Unavailable, "This cannot be answered at the moment; ask again with the same Idempotency-Key."),
 	}
 }

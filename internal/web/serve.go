@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/wire"
 )
@@ -62,7 +63,9 @@ func (d *Door) prepare() {
 	}
 	fallback(&d.Options.ConnsMax, ConnsMax)
 	fallback(&d.Options.ConnsPerAddressMax, ConnsPerAddressMax)
-	fallback(&d.Options.WaitingMax, waitingMax)
+	if d.Pressure == nil {
+		d.Pressure = gate.NewPressure(gate.OrdersMax)
+	}
 	if d.Options.DrainMax == 0 {
 		d.Options.DrainMax = drainMax
 	}
