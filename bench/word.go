@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -21,8 +22,9 @@ const (
 	lookRest = 2 * time.Millisecond
 	// lookMax is after how long nobody looks any more.
 	lookMax = 30 * time.Second
-	// pageRest and pageSpread are how an open page polls: web/buyer/poll.js.
-	pageRest, pageSpread = 800 * time.Millisecond, 0.15
+	// pageFresh, pageSpread and pageLeast are how an open page polls: fresh, spread
+	// and least of web/buyer/poll.js.
+	pageFresh, pageSpread, pageLeast = 1000 * time.Millisecond, 200 * time.Millisecond, 200 * time.Millisecond
 	// pagesOpen look on while the last unit goes.
 	pagesOpen = 100
 	// cached is for how long a cache may keep state.json: max-age=1.
@@ -208,24 +210,38 @@ func (l *looker) try(c *load.Conn) (string, error) {
 	return no.Code, json.Unmarshal(body, &no)
 }
 
+// shown is what a state.json says: of the first item, and when it was written.
+type shown struct {
+	state string
+	at    time.Time
+}
+
 // stateOf returns the state of the first item.
 func stateOf(c *load.Conn, path string) (string, error) {
+	said, err := readState(c, path)
+	return said.state, err
+}
+
+func readState(c *load.Conn, path string) (shown, error) {
 	request := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: 10.%d.%d.%d\r\n\r\n", path, rand.N(256), rand.N(256), rand.N(256))
 	status, body, err := c.Ask(request)
 	if err != nil {
-		return "", err
+		return shown{}, err
 	}
 	if status != http.StatusOK {
-		return "", fmt.Errorf("%s: %d %s", path, status, bytes.TrimSpace(body))
+		return shown{}, fmt.Errorf("%s: %d %s", path, status, bytes.TrimSpace(body))
 	}
-	var said struct{ Items []struct{ State string } }
+	var said struct {
+		ServerTime time.Time `json:"server_time"`
+		Items      []struct{ State string }
+	}
 	if err := json.Unmarshal(body, &said); err != nil {
-		return "", err
+		return shown{}, err
 	}
 	if len(said.Items) == 0 {
-		return "", fmt.Errorf("no items in %s", body)
+		return shown{}, fmt.Errorf("no items in %s", body)
 	}
-	return said.Items[0].State, nil
+	return shown{said.Items[0].State, said.ServerTime}, nil
 }
 
 func rest(ctx context.Context, d time.Duration) error {
@@ -244,10 +260,10 @@ type cache struct {
 
 	mu   sync.Mutex
 	at   time.Time
-	said string
+	said shown
 }
 
-func (c *cache) state() (string, error) {
+func (c *cache) state() (shown, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.at) < cached {
@@ -255,26 +271,45 @@ func (c *cache) state() (string, error) {
 	}
 	conn, err := load.Dial(c.door)
 	if err != nil {
-		return "", err
+		return shown{}, err
 	}
 	defer func() { _ = conn.Close() }() // nothing to lose
 	c.at = time.Now()                   // when it was written, at the latest
-	c.said, err = stateOf(conn, c.path)
+	c.said, err = readState(conn, c.path)
 	return c.said, err
 }
 
-// page polls as an open page does, until it hears sold out.
+// page polls as an open page does, until it hears sold out. It knows the
+// server's time from what it heard alone: the newest copy when it came is the
+// nearest to it.
 func (c *cache) page(ctx context.Context) error {
-	if err := rest(ctx, time.Duration(rand.Float64()*float64(pageRest))); err != nil {
+	if err := rest(ctx, rand.N(cached)); err != nil { // pages are opened at any moment
 		return err
 	}
+	behind := time.Duration(math.MaxInt64) // our clock, of the server's, at most
+	copies, last := 0, time.Time{}
 	for {
 		said, err := c.state()
-		if err != nil || said == gate.Gone.String() {
+		if err != nil || said.state == gate.Gone.String() {
 			return err
 		}
-		if err := rest(ctx, time.Duration((1+pageSpread*rand.Float64())*float64(pageRest))); err != nil {
+		since := time.Since(said.at)
+		behind = min(behind, since)
+		if !said.at.Equal(last) {
+			copies, last = copies+1, said.at
+		}
+		if err := rest(ctx, pagePause(copies, since-behind, rand.Float64())); err != nil {
 			return err
 		}
 	}
+}
+
+// pagePause is when a page asks again that has seen so many copies, the last of
+// that age.
+func pagePause(copies int, age time.Duration, random float64) time.Duration {
+	pause := time.Duration(random * float64(pageSpread))
+	if copies < 2 {
+		return pause + pageLeast
+	}
+	return pause + max(pageLeast, pageFresh-age)
 }

@@ -33,6 +33,6 @@ export function parts(ms) {
 export const two = (n) => String(n).padStart(2, "0");
 
 // A crowd that waits for the same moment must not come back in the same one.
-export const jitter = (ms, share = 1) => ms * (1 + Math.random() * share);
+export const jitter = (ms) => ms * (1 + Math.random());
 
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));

@@ -7,6 +7,7 @@ export class Model {
   clock = new Clock();
   state = null; // the last state.json
   misses = 0; // polls in a row that brought nothing
+  copies = 0; // of the state, that were not the one before
   step = "idle"; // asking: an answer is out; resting: until wakeAt, then asking again
   wakeAt = 0; // performance.now()
   no = null; // the refusal to show: {code, may_return, orders}
@@ -39,6 +40,7 @@ export class Model {
 
   heard(state, arrival) {
     this.clock.heard(state.server_time, arrival);
+    this.copies += state.server_time !== this.state?.server_time;
     this.state = state;
     this.misses = 0;
     this._states = new Map(state.items.map((item) => [item.sku, item.state]));

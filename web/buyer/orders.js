@@ -1,4 +1,4 @@
-import { jitter, pause } from "./clock.js";
+import { pause } from "./clock.js";
 import { insist } from "./patience.js";
 
 const pendingEvery = 800; // ms
@@ -40,7 +40,7 @@ export class Orders {
       else if (answer.status === 404 || !this.model.order) return this._lost(answer.body.code);
       const wait = this._nextLook(looks > 0);
       if (!wait) return this.stop();
-      await pause(jitter(wait, 0.3));
+      await pause(wait + 300 * Math.random());
       if (this._following !== mine) return;
     }
   }

@@ -3,8 +3,8 @@ import { Lost } from "./api.js";
 
 const slowest = 30_000; // ms, until so long before the opening; an operator may open early
 const fresh = 1000; // ms that a cache may keep the state
-const spread = 400; // ms over which the pages behind one cache ask for the next
-const least = 200; // ms, where a cache hands out what is older
+const spread = 200; // ms over which the pages behind one cache ask for the next
+const least = 200; // ms, while a cache hands out what is older, or nobody knows how old
 
 // Poll keeps the model's state fresh with the one address that is the same for
 // everybody, so that a cache can answer it.
@@ -41,8 +41,8 @@ export class Poll {
     this._timer = setTimeout(() => this.ask(), ms);
   }
 
-  // The sooner a page asks, the more often it hears what it knows: it asks when
-  // caches have let go of the copy that it has, and not before the opening.
+  // A page asks when caches have let go of the copy that it has, and not before
+  // the opening. How old the first copy is tells only the next one.
   _pace() {
     const { model } = this;
     if (model.misses) return jitter(Math.min(8000, 500 * 2 ** model.misses));
@@ -50,7 +50,7 @@ export class Poll {
     const left = model.phase === "scheduled" && model.left;
     if (!left && model.order) return jitter(4000);
     if (left > slowest) return Math.min(jitter(slowest / 2), left - slowest * Math.random());
-    const age = model.clock.now() - Date.parse(model.state.server_time);
-    return Math.max(least, fresh - age, left < 1200 && left) + spread * Math.random();
+    const written = Date.parse(model.state.server_time) - model.clock.now(); // ms, below 0
+    return Math.max(least, model.copies > 1 && fresh + written, left < 1200 && left) + spread * Math.random();
   }
 }
