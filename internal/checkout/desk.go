@@ -82,6 +82,11 @@ func (d *Desk) KnownKey(sale, key string) bool {
 	return d.Known.Key(d.Hasher.KeyPrint(sale, key))
 }
 
+// KnownClaim reports the same of the buyer's own claim under the key.
+func (d *Desk) KnownClaim(sale, buyer, key string) bool {
+	return d.Known.Claim(d.Hasher.Claim(sale, buyer, key))
+}
+
 // Order returns the buyer's order as it now is. Somebody else's is not found.
 func (d *Desk) Order(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, error) {
 	order, err := d.Claims.Order(ctx, id)

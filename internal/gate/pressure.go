@@ -14,14 +14,22 @@ const (
 	// HoldersMax is the same for those who have an order, or may. It is more than
 	// OrdersMax, and leaves connections for pages.
 	HoldersMax = 12_000
-	// ordersMin keeps batches filled however slow what stands behind is, and tells
-	// soon when it is quick again.
+	// ordersFew is what a node decides at once, two batches of 512: with fewer
+	// inside, a ledger that is slow but wide would have less to do than it can.
+	ordersFew = 1024
+	// ordersMin is how many are let in however short the processor is.
 	ordersMin = 128
 
 	lookEvery = 250 * time.Millisecond
-	// patience is how many looks in a row have to find the same trouble: a burst
-	// that drains and a commit that hangs once are no overload.
-	patience = 4
+	// window is over how many looks answers are counted: a slow ledger answers in
+	// heaps, up to a buyer's two seconds apart.
+	window = 8
+	// patience is how many looks have to find that answers are slow. After so many,
+	// all that the window holds came after the beginning of a burst; and a commit
+	// that hangs once is no overload.
+	patience = window + 1
+	// patienceCPU is the same of the processor.
+	patienceCPU = 4
 	// waitMax is the longest that an order should be on its way: half of what a
 	// buyer waits who does not say how long.
 	waitMax = time.Second
@@ -43,20 +51,22 @@ type Pressure struct {
 	// not at all.
 	Delay func() time.Duration
 
-	ceiling, floor         int64
+	ceiling                int64
 	limit, inside, holders atomic.Int64
 	answered               atomic.Int64 // since the last look
 	why                    atomic.Uint32
 	sheds                  [shedCount]atomic.Uint64
 
 	// Of the looks, which follow one another.
-	slow, short int     // looks in a row that found it so
-	best        float64 // answers a second, the most in those
+	slow, short int // looks that found it so
+	looks       int
+	counted     [window]int64         // answers, and
+	lasted      [window]time.Duration // for how long they were counted
 }
 
 // NewPressure returns a limit that begins at its ceiling.
 func NewPressure(ceiling int) *Pressure {
-	p := &Pressure{ceiling: int64(ceiling), floor: min(ordersMin, int64(ceiling))}
+	p := &Pressure{ceiling: int64(ceiling)}
 	p.limit.Store(p.ceiling)
 	return p
 }
@@ -130,36 +140,44 @@ func (p *Pressure) Run(ctx context.Context) error {
 
 // look judges what happened since the last look, and moves the limit.
 func (p *Pressure) look(since, delay time.Duration) {
-	inside := p.inside.Load()
-	rate := float64(p.answered.Swap(0)) / max(since, time.Millisecond).Seconds()
-	wait := func(limit time.Duration) bool { return float64(inside) > rate*limit.Seconds() }
-	p.slow = again(p.slow, inside > p.floor && wait(waitMax))
+	inside, rate := p.inside.Load(), p.rate(since)
+	waits := func(limit time.Duration) bool { return float64(inside) > rate*limit.Seconds() }
+	p.slow = again(p.slow, inside > ordersFew && waits(waitMax))
 	p.short = again(p.short, delay > delayMax)
-	if p.slow <= 1 {
-		p.best = 0
-	}
-	p.best = max(p.best, rate)
 	switch {
+	case p.short >= patienceCPU: // half of those that there are
+		p.lower(max(ordersMin, min(inside, p.limit.Load())/2), ShedCPU)
 	case p.slow >= patience:
-		p.lower(int64(p.best*waitMax.Seconds()/2), ShedSlow)
-	case p.short >= patience:
-		p.lower(max(inside, p.floor), ShedCPU) // no more than there are …
-		p.lower(p.limit.Load()/2, ShedCPU)     // … and half of that
-	case !wait(waitMax/4) && delay < delayMax/2:
+		p.lower(max(ordersFew, int64(rate*waitMax.Seconds()/2)), ShedSlow)
+	case p.slow == 0 && p.short == 0 && (inside <= ordersMin || !waits(waitMax/4)):
 		p.raise()
 	}
 }
 
-// again counts looks in a row.
+// rate is how many were answered a second, in the window that ends now.
+func (p *Pressure) rate(since time.Duration) float64 {
+	at := p.looks % window
+	p.counted[at], p.lasted[at] = p.answered.Swap(0), since
+	p.looks++
+	var answers int64
+	var all time.Duration
+	for i := range p.counted {
+		answers, all = answers+p.counted[i], all+p.lasted[i]
+	}
+	return float64(answers) / max(all, time.Millisecond).Seconds()
+}
+
+// again counts looks that found it so. One that did not undoes two of them:
+// whoever waited two seconds in vain leaves and comes back together.
 func again(count int, so bool) int {
 	if !so {
-		return 0
+		return max(0, count-2)
 	}
-	return count + 1
+	return min(count+1, patience)
 }
 
 func (p *Pressure) lower(to int64, why Shed) {
-	if to = max(to, p.floor); to < p.limit.Load() {
+	if to < p.limit.Load() {
 		p.limit.Store(to)
 		p.why.Store(uint32(why))
 	}

@@ -12,6 +12,8 @@ type till struct {
 	*Pressure
 	now   time.Duration
 	rate  float64
+	heap  int           // not rate, but so many at once,
+	every time.Duration // so often
 	delay time.Duration // for a core
 	line  []time.Duration
 	gone  int     // of the line, those who did not wait any longer
@@ -30,15 +32,11 @@ func (s *till) pass(d time.Duration, arrivals float64) *till {
 		for coming += arrivals * stepTime.Seconds(); coming >= 1; coming-- {
 			s.arrive(1)
 		}
+		if s.every > 0 && s.now%s.every == 0 {
+			s.owed += float64(s.heap)
+		}
 		for s.owed += s.rate * stepTime.Seconds(); s.owed >= 1 && len(s.line) > 0; s.owed-- {
-			if s.gone > 0 {
-				s.gone-- // its ticket is decided all the same
-			} else {
-				s.waits = append(s.waits, s.now-s.line[0])
-				s.Leave(true)
-			}
-			s.line = s.line[1:]
-			s.answered++
+			s.answer()
 		}
 		s.owed = min(s.owed, 1)
 		for s.gone < len(s.line) && s.now-s.line[s.gone] > 2*time.Second {
@@ -50,6 +48,18 @@ func (s *till) pass(d time.Duration, arrivals float64) *till {
 		}
 	}
 	return s
+}
+
+// answer answers who is first in line.
+func (s *till) answer() {
+	if s.gone > 0 {
+		s.gone-- // its ticket is decided all the same
+	} else {
+		s.waits = append(s.waits, s.now-s.line[0])
+		s.Leave(true)
+	}
+	s.line = s.line[1:]
+	s.answered++
 }
 
 func (s *till) arrive(count int) {
@@ -91,7 +101,7 @@ func TestAHiccupOfTheLedgerIsNotShed(t *testing.T) {
 func TestASlowStockShedsWhatItCannotBear(t *testing.T) {
 	s := newTill(20_000).pass(3*time.Second, 6_000)
 	s.rate = 2_000 // ten times slower
-	s.pass(3*time.Second, 6_000)
+	s.pass(10*time.Second, 6_000)
 	s.forget()
 	s.pass(10*time.Second, 6_000)
 	slices.Sort(s.waits)
@@ -114,12 +124,24 @@ func TestASlowStockShedsWhatItCannotBear(t *testing.T) {
 	}
 }
 
+// A ledger far away decides many at once, and not often.
+func TestALedgerThatIsSlowButWideIsKeptBusy(t *testing.T) {
+	s := newTill(0)
+	s.heap, s.every = ordersFew, 1500*time.Millisecond
+	s.pass(15*time.Second, 2_000)
+	s.forget()
+	s.pass(15*time.Second, 2_000)
+	if s.answered != 10*ordersFew {
+		t.Errorf("%d answered within 15 s, want the %d that the ledger can", s.answered, 10*ordersFew)
+	}
+}
+
 func TestADeadLedgerKeepsAFewAndRecovers(t *testing.T) {
 	s := newTill(5_000).pass(2*time.Second, 3_000)
 	s.rate = 0
 	s.pass(10*time.Second, 3_000)
-	if s.Limit() != ordersMin || s.Inside() > ordersMin {
-		t.Errorf("the limit is %d with %d inside, want the least, %d", s.Limit(), s.Inside(), ordersMin)
+	if s.Limit() != ordersFew || s.Inside() > ordersFew {
+		t.Errorf("the limit is %d with %d inside, want the least, %d", s.Limit(), s.Inside(), ordersFew)
 	}
 	reasons := map[Shed]uint64{}
 	for why, count := range s.Sheds() {
@@ -163,7 +185,7 @@ func TestAShortProcessorShedsNewOrders(t *testing.T) {
 
 func TestHoldersAreShedLast(t *testing.T) {
 	s := newTill(0).pass(10*time.Second, 3_000)
-	if s.Limit() != ordersMin || !s.Full() {
+	if s.Limit() != ordersFew || !s.Full() {
 		t.Fatalf("the limit is %d, want new orders to be shed", s.Limit())
 	}
 	for range HoldersMax {

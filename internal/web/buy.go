@@ -36,13 +36,14 @@ type purchase struct {
 //     desk (503), written beforehand, for every key that has no answer yet
 //  3. the address's limit (429)
 //  4. the token (401), of this sale (403), and the buyer's limit (429):
-//     strangers learn nothing about bodies, and spend nobody's limit
+//     strangers learn nothing about bodies, and spend nobody's limit; then the
+//     check 2 for whoever came with somebody else's key
 //  5. the content type (415), then the body (400)
 //  6. the item's notice (409), likewise
 //  7. the desk
 func (d *Door) buy(ctx context.Context, rc *fasthttp.RequestCtx, sale []byte) {
 	p, ok := d.greet(rc, sale)
-	if !ok || !d.admit(rc) || !d.identify(rc, &p.who) || !d.admitBuyer(rc, &p) || !d.read(rc, &p) {
+	if !ok || !d.admit(rc) || !d.identify(rc, &p.who) || !d.admitBuyer(rc, &p) || !d.recognise(rc, &p) || !d.read(rc, &p) {
 		return
 	}
 	if !d.enter(&p) {
@@ -91,9 +92,11 @@ func (d *Door) greet(rc *fasthttp.RequestCtx, sale []byte) (p purchase, ok bool)
 		return p, false
 	}
 	p.known = p.key != nil && d.Desk.KnownKey(view(sale), view(p.key))
-	if p.known {
-		return p, true
-	}
+	return p, p.known || d.pass(rc, &p)
+}
+
+// pass does the check 2 for who has no answer yet; false: it has answered.
+func (d *Door) pass(rc *fasthttp.RequestCtx, p *purchase) bool {
 	no := p.shown.no
 	if no == nil {
 		no = d.suspension()
@@ -107,9 +110,18 @@ func (d *Door) greet(rc *fasthttp.RequestCtx, sale []byte) (p purchase, ok bool)
 	}
 	if no != nil {
 		d.say(rc, no)
-		return p, false
 	}
-	return p, true
+	return no == nil
+}
+
+// recognise makes sure that a known key is this buyer's: else a crowd could
+// borrow the key of one who won, to come in by the holders' way.
+func (d *Door) recognise(rc *fasthttp.RequestCtx, p *purchase) bool {
+	if !p.known || d.Desk.KnownClaim(p.shown.notice.Sale.ID, p.who.Buyer, view(p.key)) {
+		return true
+	}
+	p.known = false
+	return d.pass(rc, p)
 }
 
 // opens reports whether the target bears the opening key, where one is wanted:

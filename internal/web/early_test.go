@@ -143,14 +143,17 @@ func TestAStrictSaleWantsItsOpeningKeyOnce(t *testing.T) {
 	if won.status != 201 {
 		t.Fatalf("with the key: %d %s, want 201", won.status, won.body)
 	}
+	check(t, h.do(call{ // somebody else's key opens nothing
+		method: http.MethodPost, path: toRetro, token: h.token("bob"), header: keyed("k"), body: `{"sku":"eu-42","quantity":1}`,
+	}), 403, shop.PassRequired)
 	for _, verb := range []shop.Verb{shop.VerbPause, shop.VerbResume, shop.VerbClose} {
 		if again := buy("", "k"); again.status != 200 || again.json["id"] != won.json["id"] {
 			t.Errorf("the repeat without it, before %s: %d %s, want 200 and the order", verb, again.status, again.body)
 		}
 		h.move("retro-85", verb)
 	}
-	if n := h.door.refused(shop.PassRequired).Load(); n != 10 {
-		t.Errorf("%d were counted, want 10", n)
+	if n := h.door.refused(shop.PassRequired).Load(); n != 11 {
+		t.Errorf("%d were counted, want 11", n)
 	}
 }
 
