@@ -77,16 +77,16 @@ func TestEverySentenceThatIsQuotedIsSaid(t *testing.T) {
 }
 
 func TestEveryMetricAndSettingThatIsNamedExists(t *testing.T) {
-	text, metrics := read(t, "operations.md"), read(t, "../internal/node/metrics.go")
+	text, metrics := read(t, "operations.md")+read(t, "overload.md"), read(t, "../internal/node/metrics.go")
 	roles := read(t, "../internal/postgres/roles.go")
 	for _, found := range regexp.MustCompile(`\bdoorbuster_([a-z_]+)`).FindAllStringSubmatch(text, -1) {
 		if name := found[1]; !strings.Contains(metrics, `desc("`+name+`"`) && !strings.Contains(roles, `"`+found[0]+`"`) {
-			t.Errorf("operations.md: there is neither a metric nor a role %s", found[0])
+			t.Errorf("operations.md, overload.md: there is neither a metric nor a role %s", found[0])
 		}
 	}
 	for _, found := range regexp.MustCompile("`--([a-z-]+)").FindAllStringSubmatch(text, -1) {
 		if name := found[1]; !config.IsSetting(name) && name != "accept-" {
-			t.Errorf("operations.md: there is no setting --%s", name)
+			t.Errorf("operations.md, overload.md: there is no setting --%s", name)
 		}
 	}
 }

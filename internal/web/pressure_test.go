@@ -113,12 +113,12 @@ func TestRetriesDoNotSynchronise(t *testing.T) {
 	const crowd = 10_000
 	d := &Door{Jitter: mathrand.Int64N}
 	for wait, most := range map[time.Duration]int{time.Second: crowd / 15, overloadedFor: crowd / 20, 5 * time.Second: crowd / 40} {
-		told, back := map[int64]int{}, map[time.Duration]int{}
+		told, back := map[int64]int{}, map[int64]int{}
 		for range crowd {
 			seconds := d.jittered(wait)
 			told[seconds]++
 			page := time.Duration((1 + mathrand.Float64()) * float64(seconds) * float64(time.Second)) // web/buyer/patience.js
-			back[page/(100*time.Millisecond)]++
+			back[page.Milliseconds()/100]++
 		}
 		for seconds, count := range told {
 			if time.Duration(seconds)*time.Second < wait || count > crowd*6/10 {
@@ -127,7 +127,7 @@ func TestRetriesDoNotSynchronise(t *testing.T) {
 		}
 		for at, count := range back {
 			if count > most {
-				t.Errorf("after %s: %d of %d come back within the same 100 ms, after %s", wait, count, crowd, at*100*time.Millisecond)
+				t.Errorf("after %s: %d of %d come back within the same 100 ms, after %d ms", wait, count, crowd, 100*at)
 			}
 		}
 	}
