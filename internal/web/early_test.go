@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/checkout"
+	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/stock"
 )
 
 // pass returns a sale's opening key.
@@ -178,6 +181,37 @@ func TestAnOpeningKeyIsOfOneSaleAtOneTime(t *testing.T) {
 	} {
 		if key == first {
 			t.Errorf("%s: the same key", what)
+		}
+	}
+}
+
+// untouched are a ledger and a stock that nobody may ask: a call panics, which
+// the house counts.
+type (
+	untouchedLedger struct{ ledger.Claims }
+	untouchedStock  struct{ stock.Counter }
+)
+
+// Who has no token reaches neither the ledger nor the stock, whatever is asked.
+func TestStrangersReachNeitherLedgerNorStock(t *testing.T) {
+	h := build(t).publish(append(soon(), variety()[2:]...)...).walk().work()
+	desk := h.door.Desk
+	desk.Claims, desk.Stock, desk.Standings = untouchedLedger{}, untouchedStock{}, checkout.NewStandings(untouchedLedger{}, time.Now)
+	h.open()
+	nothing := "/api/v1/orders/" + strings.Repeat("0", 32)
+	for _, path := range []string{
+		"/api/v1/sales", "/api/v1/sales/strict", "/api/v1/sales/none", "/api/v1/orders", "/api/v1/orders?sale=strict", nothing, nothing + "/cancel",
+		nothing + "/payment", "/api/v1/guests", "/s/strict", "/s/none", "/s/strict/state.json", "/api/v1/sales/strict/orders", "/api/v1/sales/gone/orders",
+		"/api/v1/sales/over/orders?opening=" + h.pass("strict"), "/livez", "/readyz", "/admin/api/v1/sales", "/metrics",
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			for _, token := range []string{"", "a.b.c"} {
+				for _, body := range []string{"", `{"sku":"eu-42","quantity":1}`, `{"sale":"strict"}`, "{"} {
+					if got := h.do(call{method: method, path: path, token: token, body: body, header: keyed("k")}); got.status == 0 || got.status >= 500 {
+						t.Errorf("%s %s: %d %s", method, path, got.status, got.body)
+					}
+				}
+			}
 		}
 	}
 }
