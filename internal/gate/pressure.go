@@ -142,8 +142,8 @@ func (p *Pressure) Run(ctx context.Context) error {
 func (p *Pressure) look(since, delay time.Duration) {
 	inside, rate := p.inside.Load(), p.rate(since)
 	waits := func(limit time.Duration) bool { return float64(inside) > rate*limit.Seconds() }
-	p.slow = again(p.slow, inside > ordersFew && waits(waitMax))
-	p.short = again(p.short, delay > delayMax)
+	p.slow = again(p.slow, patience, inside > ordersFew && waits(waitMax))
+	p.short = again(p.short, patienceCPU, delay > delayMax)
 	switch {
 	case p.short >= patienceCPU: // half of those that there are
 		p.lower(max(ordersMin, min(inside, p.limit.Load())/2), ShedCPU)
@@ -167,13 +167,13 @@ func (p *Pressure) rate(since time.Duration) float64 {
 	return float64(answers) / max(all, time.Millisecond).Seconds()
 }
 
-// again counts looks that found it so. One that did not undoes two of them:
+// again counts looks that found it so, up to enough of them. One that did not undoes two of them:
 // whoever waited two seconds in vain leaves and comes back together.
-func again(count int, so bool) int {
+func again(count, enough int, so bool) int {
 	if !so {
 		return max(0, count-2)
 	}
-	return min(count+1, patience)
+	return min(count+1, enough)
 }
 
 func (p *Pressure) lower(to int64, why Shed) {

@@ -127,12 +127,13 @@ func TestASlowStockShedsWhatItCannotBear(t *testing.T) {
 // A ledger far away decides many at once, and not often.
 func TestALedgerThatIsSlowButWideIsKeptBusy(t *testing.T) {
 	s := newTill(0)
-	s.heap, s.every = ordersFew, 1500*time.Millisecond
+	const batches = 2 * 512
+	s.heap, s.every = batches, 1500*time.Millisecond
 	s.pass(15*time.Second, 2_000)
 	s.forget()
 	s.pass(15*time.Second, 2_000)
-	if s.answered != 10*ordersFew {
-		t.Errorf("%d answered within 15 s, want the %d that the ledger can", s.answered, 10*ordersFew)
+	if s.answered != 10*batches {
+		t.Errorf("%d answered within 15 s, want the %d that the ledger can", s.answered, 10*batches)
 	}
 }
 
