@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"iter"
 	"net/netip"
@@ -12,14 +13,18 @@ import (
 )
 
 // Gate is what a door asks before anything dear, in this order: Client, Admit,
-// Identify, AdmitBuyer. All of it is safe for many callers at once, and times
-// are in Unix nanoseconds.
+// Identify, AdmitBuyer, Challenges. All of it is safe for many callers at once,
+// and times are in Unix nanoseconds.
 type Gate struct {
-	Proxies   *Proxies
-	Addresses *Limiter // by KeyOf
-	Buyers    *Limiter // by the buyer's id; orders only
-	Tokens    *Verifier
-	Counts    Counts
+	Proxies    *Proxies
+	Addresses  *Limiter // by KeyOf
+	Buyers     *Limiter // by the buyer's id; orders and challenges only
+	Tokens     *Verifier
+	Challenger Challenger // may be nil where no sale has a challenge
+	// Suspect reports whether a buyer of a sale whose challenge is for suspects
+	// is one; nil: nobody is.
+	Suspect func(who Identity, sale string, now int64) bool
+	Counts  Counts
 }
 
 // errOtherSale answers a guest of one sale who tries another.
@@ -76,6 +81,30 @@ func (g *Gate) AdmitBuyer(who Identity, sale string, now int64) error {
 	return g.Buyers.refusal(wait)
 }
 
+// Challenges reports whether an order of the buyer in the sale needs a solved
+// challenge.
+func (g *Gate) Challenges(who Identity, sale *shop.Sale, now int64) bool {
+	switch sale.Challenge {
+	case shop.ChallengeAlways:
+		return true
+	case shop.ChallengeSuspicious:
+		return g.Suspect != nil && g.Suspect(who, sale.ID, now)
+	}
+	return false
+}
+
+// Solved reports whether the proof solves the task. An error is a fault: nobody
+// knows.
+func (g *Gate) Solved(ctx context.Context, task Task, proof []byte) (bool, error) {
+	if len(proof) > 0 {
+		if solved, err := g.Challenger.Solved(ctx, task, proof); solved || err != nil {
+			return solved, err
+		}
+	}
+	g.Counts.add(Unsolved)
+	return false, nil
+}
+
 // Reason is why the gate refused: a closed set, fit for metric labels.
 type Reason uint8
 
@@ -85,10 +114,11 @@ const (
 	BuyerLimit
 	BadToken
 	OtherSale
+	Unsolved
 )
 
 // reasonCount is how many reasons there are.
-const reasonCount = int(OtherSale) + 1
+const reasonCount = int(Unsolved) + 1
 
 func (r Reason) String() string {
 	switch r {
@@ -100,6 +130,8 @@ func (r Reason) String() string {
 		return "bad_token"
 	case OtherSale:
 		return "other_sale"
+	case Unsolved:
+		return "unsolved"
 	}
 	return "unknown"
 }

@@ -55,7 +55,7 @@ func TestTheGateRefusesAndCountsWhy(t *testing.T) {
 		}
 	}
 
-	want := map[Reason]uint64{AddressLimit: 1, BadToken: 2, OtherSale: 1, BuyerLimit: 1}
+	want := map[Reason]uint64{AddressLimit: 1, BadToken: 2, OtherSale: 1, BuyerLimit: 1, Unsolved: 0}
 	if diff := cmp.Diff(want, maps.Collect(gate.Counts.All())); diff != "" {
 		t.Errorf("counts: -want +got\n%s", diff)
 	}

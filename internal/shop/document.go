@@ -11,7 +11,7 @@ import (
 const (
 	holdDefault      = 10 * time.Minute
 	limitDefault     = 1
-	challengeDefault = "never"
+	challengeDefault = ChallengeNever
 	earlyDefault     = "normal"
 )
 

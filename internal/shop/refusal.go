@@ -52,6 +52,7 @@ type Refusal struct {
 	AsOf       int64         // of a final sold_out: the ledger's seq at which it was true
 	Orders     []ClaimID     // of limit_reached: what the buyer has
 	Order      *Order        // decided: status refused
+	Challenge  string        // of challenge_required: where to ask for one
 }
 
 func (r Refusal) Error() string {

@@ -58,6 +58,18 @@ const (
 	timeLayout  = "2006-01-02T15:04:05.999Z07:00" // RFC 3339; what a sale document writes
 )
 
+// Who has to solve a challenge before an order: what Sale.Challenge may be.
+const (
+	ChallengeNever      = "never"
+	ChallengeSuspicious = "suspicious"
+	ChallengeAlways     = "always"
+)
+
+// HasChallenge reports whether any buyer may have to solve one.
+func (s *Sale) HasChallenge() bool {
+	return s.Challenge == ChallengeSuspicious || s.Challenge == ChallengeAlways
+}
+
 // Item returns the item with that SKU.
 func (s *Sale) Item(sku string) (Item, bool) {
 	for i := range s.Items {

@@ -57,6 +57,10 @@ func AppendRefusal(to []byte, no *shop.Refusal) []byte {
 		}
 		to = append(to, ']')
 	}
+	if no.Challenge != "" {
+		to = append(to, `,"challenge":`...)
+		to = AppendString(to, no.Challenge)
+	}
 	if no.Order != nil {
 		to = append(to, `,"order":`...)
 		to = AppendOrder(to, no.Order, false)

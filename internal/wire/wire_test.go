@@ -127,6 +127,12 @@ func TestARefusalCarriesWhatItsCodePromises(t *testing.T) {
 				`"code":"limit_reached","orders":["ab000000000000000000000000000001"]}`,
 		},
 		{
+			"a challenge",
+			shop.Refusal{Code: shop.ChallengeRequired, Detail: "Solve it.", Challenge: "/api/v1/sales/s/challenge"},
+			`{"type":"/problems/challenge_required","title":"A challenge has to be solved first","status":403,"detail":"Solve it.",` +
+				`"code":"challenge_required","challenge":"/api/v1/sales/s/challenge"}`,
+		},
+		{
 			"decided",
 			shop.Refusal{Code: shop.Missed, Detail: "Gone.", Order: &o},
 			`{"type":"/problems/missed","title":"The last unit went to someone else","status":409,"detail":"Gone.","code":"missed","order":` +
