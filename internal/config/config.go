@@ -27,19 +27,21 @@ type Config struct {
 	MigrateURL  string   // of a user who may change the schema; empty: DatabaseURL
 	Accept      []string // what Redis may be although it should not: eviction, no-aof, …
 
-	BuyerJWKSURL   string
-	TrustedProxies []netip.Prefix
-	LimitAddress   gate.Rate
-	LimitBuyer     gate.Rate
-	Payments       Payments
+	BuyerJWKSURL     string
+	CaptchaVerifyURL string // of who judges challenges; empty: proof of work
+	TrustedProxies   []netip.Prefix
+	LimitAddress     gate.Rate
+	LimitBuyer       gate.Rate
+	Payments         Payments
 
 	LogFormat string // auto, json or text
 	LogLevel  slog.Level
 
-	BuyerKey    gate.Secret
-	AdminToken  gate.Secret
-	RootKey     gate.Secret
-	PaymentsKey gate.Secret
+	BuyerKey      gate.Secret
+	AdminToken    gate.Secret
+	RootKey       gate.Secret
+	PaymentsKey   gate.Secret
+	CaptchaSecret gate.Secret
 
 	// AdminTokenFile is where the operators' token lies; empty where the
 	// environment holds it.

@@ -32,6 +32,7 @@ type Flags struct {
 	AcceptUnchecked  *bool `name:"accept-unchecked" group:"Redis as it is" help:"Sell although Redis does not let its settings be read."`
 
 	BuyerJWKSURL   *string `name:"buyer-jwks-url" placeholder:"URL" group:"Who may buy" help:"Key set of the shop whose buyer tokens count too (RS256, ES256, EdDSA)."`
+	CaptchaURL     *string `name:"captcha-verify-url" placeholder:"URL" group:"Who may buy" help:"Who judges challenges by the siteverify protocol (Turnstile, hCaptcha, reCAPTCHA); needs DOORBUSTER_CAPTCHA_SECRET and a script of the shop's. Default: proof of work."`
 	TrustedProxies *string `name:"trusted-proxies" placeholder:"PREFIX,…" group:"Who may buy" help:"Proxies whose X-Forwarded-For counts, such as 10.0.0.0/8. Default: none."`
 	LimitAddress   *string `name:"limit-address" preset:"50:100" placeholder:"RATE[:BURST]" group:"Who may buy" help:"Requests a second, and at once, of one address; 0 is off."`
 	LimitBuyer     *string `name:"limit-buyer" preset:"5:10" placeholder:"RATE[:BURST]" group:"Who may buy" help:"The same for the orders of one buyer; 0 is off."`

@@ -39,6 +39,7 @@ func parse(all settings) (*Config, shop.Faults) {
 		}
 	}
 	c.BuyerJWKSURL, c.LogFormat = text("buyer-jwks-url"), text("log-format")
+	c.CaptchaVerifyURL = text("captcha-verify-url")
 	c.Hosts, c.PageOrigins = split(strings.ToLower(text("hosts"))), split(text("page-origins"))
 
 	c.CacheTags = CacheTags(text("cache-tags"))
@@ -120,7 +121,8 @@ func (c *Config) check() shop.Faults {
 	if c.CacheTags != NoTags && c.CacheTags.Field() == "" {
 		wrong("cache-tags", fmt.Sprintf("%q is not known; write surrogate or tag, or leave it out", string(c.CacheTags)))
 	}
-	wrong("buyer-jwks-url", checkJWKS(c.BuyerJWKSURL))
+	wrong("buyer-jwks-url", checkHTTPS(c.BuyerJWKSURL, "https://shop.example/.well-known/jwks.json"))
+	wrong("captcha-verify-url", checkHTTPS(c.CaptchaVerifyURL, "https://challenges.cloudflare.com/turnstile/v0/siteverify"))
 	if c.Payments != Sandbox && c.Payments != NoPayments {
 		wrong("payments", fmt.Sprintf("%q is not known; write sandbox or none", string(c.Payments)))
 	}
@@ -220,7 +222,7 @@ func checkOrigin(origin string) string {
 	return fmt.Sprintf("%q is not an origin; write scheme and host in small letters and nothing behind, such as https://shop.example, or * for any", origin)
 }
 
-func checkJWKS(address string) string {
+func checkHTTPS(address, example string) string {
 	if address == "" {
 		return ""
 	}
@@ -229,5 +231,5 @@ func checkJWKS(address string) string {
 		(parsed.Scheme == "https" || (parsed.Scheme == "http" && loopback(net.JoinHostPort(parsed.Hostname(), "80")))) {
 		return ""
 	}
-	return "is not an https address; write such as https://shop.example/.well-known/jwks.json (http only for this machine)"
+	return "is not an https address; write such as " + example + " (http only for this machine)"
 }

@@ -27,7 +27,9 @@ func (c *Config) Print(to io.Writer) error {
 	_, _ = fmt.Fprintln(out, "#")
 	for _, f := range c.secrets {
 		source := f.source
-		if source == "" {
+		if source == "" && f.spec.given {
+			source = "not set"
+		} else if source == "" {
 			source = "made by the first `doorbuster serve` in " + c.Data
 		}
 		_, _ = fmt.Fprintf(out, "# %s: [secret]\t# %s\n", EnvOf(f.spec.name), source)

@@ -30,16 +30,20 @@ type secretSpec struct {
 	name  string
 	min   int
 	field func(*Config) *gate.Secret
+	given bool // by somebody else: a node makes none
 }
 
 func secrets() []secretSpec {
 	return []secretSpec{
-		{"buyer-key", gate.BuyerKeyMin, func(c *Config) *gate.Secret { return &c.BuyerKey }},
-		{"admin-token", adminTokenMin, func(c *Config) *gate.Secret { return &c.AdminToken }},
-		{"root-key", shop.RootKeyMin, func(c *Config) *gate.Secret { return &c.RootKey }},
-		{"payments-key", paymentsKeyMin, func(c *Config) *gate.Secret { return &c.PaymentsKey }},
+		{name: "buyer-key", min: gate.BuyerKeyMin, field: func(c *Config) *gate.Secret { return &c.BuyerKey }},
+		{name: "admin-token", min: adminTokenMin, field: func(c *Config) *gate.Secret { return &c.AdminToken }},
+		{name: "root-key", min: shop.RootKeyMin, field: func(c *Config) *gate.Secret { return &c.RootKey }},
+		{name: "payments-key", min: paymentsKeyMin, field: func(c *Config) *gate.Secret { return &c.PaymentsKey }},
+		{name: captchaSecret, min: 1, field: func(c *Config) *gate.Secret { return &c.CaptchaSecret }, given: true},
 	}
 }
+
+const captchaSecret = "captcha-secret"
 
 func isSecret(name string) bool {
 	for _, spec := range secrets() {
@@ -63,7 +67,15 @@ func (c *Config) unshared(spec secretSpec, source string) shop.Faults {
 // shares reports whether the nodes of a shop need the secret, and so the same
 // one. The sandbox's is needed where that is open: any node knows its pages.
 func (c *Config) shares(spec secretSpec) bool {
-	return spec.name != "payments-key" || c.Payments == Sandbox
+	return !spec.given && (spec.name != "payments-key" || c.Payments == Sandbox)
+}
+
+// missing returns a fault where a setting is nothing without the secret.
+func (c *Config) missing(spec secretSpec, source string) shop.Faults {
+	if spec.name != captchaSecret || source != "" || c.CaptchaVerifyURL == "" {
+		return nil
+	}
+	return shop.Faults{{Field: EnvOf(spec.name), Wrong: "is not set; --captcha-verify-url needs the secret that the service gave you: set it, or " + EnvOf(spec.name) + "_FILE"}}
 }
 
 // found says where a secret came from; an empty source is nowhere yet.
@@ -75,6 +87,8 @@ type found struct {
 // check says what is wrong with the secret's bytes, never what they are.
 func (s secretSpec) check(secret gate.Secret) string {
 	switch {
+	case s.given && secret.Len() == 0:
+		return ""
 	case secret.Len() < s.min:
 		return fmt.Sprintf("has %d bytes; it needs %d or more, such as from: openssl rand -base64 32", secret.Len(), s.min)
 	case secret.Len() > secretMax:
@@ -104,6 +118,7 @@ func (c *Config) readSecrets(getenv func(string) string) shop.Faults {
 		c.secrets = append(c.secrets, found{spec, source})
 		if err == nil {
 			faults = append(faults, c.unshared(spec, source)...)
+			faults = append(faults, c.missing(spec, source)...)
 		}
 		if path, ok := strings.CutPrefix(source, "file "); ok && spec.name == "admin-token" {
 			c.AdminTokenFile = path
@@ -196,7 +211,7 @@ func (c *Config) Prepare() error {
 		return fmt.Errorf("--data: %w", err)
 	}
 	for i, f := range c.secrets {
-		if f.source != "" || c.Distributed() {
+		if f.source != "" || f.spec.given || c.Distributed() {
 			continue
 		}
 		path := filepath.Join(c.Data, f.spec.name)

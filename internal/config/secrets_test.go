@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -193,5 +194,40 @@ func TestACommandIsToldWhereASecretCouldCome(t *testing.T) {
 	secret, err := config.ReadSecret("admin-token", data, environment("DOORBUSTER_ADMIN_TOKEN", "operator-token"))
 	if err != nil || string(secret.Reveal()) != "operator-token" {
 		t.Errorf("got %d bytes, %v", secret.Len(), err)
+	}
+}
+
+func TestTheCaptchasSecretIsGivenAndNeverMade(t *testing.T) {
+	folder := t.TempDir()
+	address := "https://challenges.cloudflare.com/turnstile/v0/siteverify"
+	c, err := config.Read(config.Flags{Data: &folder}, environment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "captcha-secret")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the first start made a captcha's secret: %v", err)
+	}
+	if err := c.Check(); err != nil {
+		t.Errorf("a node without captcha: %v", err)
+	}
+	_, err = config.Read(config.Flags{Data: &folder, CaptchaURL: &address}, environment())
+	if err == nil || !strings.Contains(err.Error(), "DOORBUSTER_CAPTCHA_SECRET: is not set; --captcha-verify-url needs the secret") {
+		t.Errorf("an address without a secret: %v", err)
+	}
+	c, err = config.Read(config.Flags{Data: &folder, CaptchaURL: &address}, environment("DOORBUSTER_CAPTCHA_SECRET", "0x4AAA"))
+	if err != nil || c.CaptchaVerifyURL != address || string(c.CaptchaSecret.Reveal()) != "0x4AAA" {
+		t.Errorf("got %q, %v", c.CaptchaVerifyURL, err)
+	}
+	var out strings.Builder
+	if err := c.Print(&out); err != nil || strings.Contains(out.String(), "0x4AAA") {
+		t.Errorf("printed %s, %v", &out, err)
+	}
+	plain := "http://captcha.example/siteverify"
+	_, err = config.Read(config.Flags{Data: &folder, CaptchaURL: &plain}, environment("DOORBUSTER_CAPTCHA_SECRET", "s"))
+	if err == nil || !strings.Contains(err.Error(), "--captcha-verify-url (flag): is not an https address") {
+		t.Errorf("plain HTTP: %v", err)
 	}
 }
