@@ -138,6 +138,7 @@ func (c *collector) funnel(counter func(*prometheus.Desc, float64, ...string)) {
 		"decided": n.door.Counts.Decided.Load(), "pending": n.door.Counts.Pending.Load(),
 		"repeated": n.door.Counts.Repeated.Load(), "state": n.door.Counts.States.Load(),
 		"page": n.door.Counts.Pages.Load(), "guest": n.door.Counts.Guests.Load(),
+		"challenge": n.door.Counts.Challenges.Load(),
 	} {
 		counter(c.answers, float64(count), answer)
 	}

@@ -127,7 +127,7 @@ func (n *Node) openGate() error {
 	c := n.options.Config
 	var err error
 	if c.BuyerJWKSURL != "" {
-		if n.jwks, err = gate.NewJWKS(c.BuyerJWKSURL, keysClient(), n.options.Log); err != nil {
+		if n.jwks, err = gate.NewJWKS(c.BuyerJWKSURL, outClient(1), n.options.Log); err != nil {
 			return err
 		}
 	}
@@ -138,15 +138,29 @@ func (n *Node) openGate() error {
 	if err != nil {
 		return err
 	}
+	challenger, err := n.challenger()
+	if err != nil {
+		return err
+	}
 	n.gate = &gate.Gate{
-		Proxies:   gate.NewProxies(c.TrustedProxies),
-		Addresses: gate.NewLimiter(c.LimitAddress, gate.LimiterSlots),
-		Buyers:    gate.NewLimiter(c.LimitBuyer, gate.LimiterSlots),
-		Tokens:    tokens,
+		Proxies:    gate.NewProxies(c.TrustedProxies),
+		Addresses:  gate.NewLimiter(c.LimitAddress, gate.LimiterSlots),
+		Buyers:     gate.NewLimiter(c.LimitBuyer, gate.LimiterSlots),
+		Tokens:     tokens,
+		Challenger: challenger,
 	}
 	n.pressure = gate.NewPressure(gate.OrdersMax)
 	n.pressure.Delay = newDelays().median
 	return nil
+}
+
+// challenger is who poses what suspects, or all, have to solve.
+func (n *Node) challenger() (gate.Challenger, error) {
+	c := n.options.Config
+	if c.CaptchaVerifyURL != "" {
+		return gate.NewSiteVerify(c.CaptchaVerifyURL, c.CaptchaSecret, outClient(gate.SiteVerifyMax)), nil
+	}
+	return gate.NewAltcha(c.RootKey, rand.Reader)
 }
 
 // openBooks checks the books, publishes what the command line brought, and

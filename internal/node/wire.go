@@ -148,14 +148,15 @@ func (n *Node) oldestUndecided() time.Duration {
 	return time.Since(at)
 }
 
-// keysClient fetches a shop's key set. It follows no redirect: the address
-// that the operator named is the one to trust.
-func keysClient() *http.Client {
+// outClient asks one server of somebody else's, over so many connections kept.
+// It follows no redirect: the address that the operator named is the one to
+// trust.
+func outClient(kept int) *http.Client {
 	return &http.Client{
 		Timeout: outMax,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
-		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: outMax}).DialContext, MaxIdleConns: 1},
+		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: outMax}).DialContext, MaxIdleConns: kept, MaxIdleConnsPerHost: kept},
 	}
 }

@@ -34,7 +34,7 @@ func (s *Sale) faults() Faults {
 	if s.LimitPerBuyer < 1 || s.LimitPerBuyer > LimitMax {
 		f.add("limit_per_buyer", "%d; write a whole number from 1 to %d", s.LimitPerBuyer, LimitMax)
 	}
-	f.built("challenge", s.Challenge, challengeDefault, []string{"suspicious", "always"})
+	f.challenge(s.Challenge)
 	if s.Early != earlyDefault && s.Early != EarlyStrict {
 		f.add("early", "%q is not known; write %s or %s", s.Early, earlyDefault, EarlyStrict)
 	}
@@ -136,6 +136,14 @@ func (f *Faults) times(opens, closes time.Time) {
 func inCalendar(t time.Time) bool { return t.UnixMilli() >= 0 && t.UTC().Year() <= 9999 }
 
 // built checks a choice of which this version has built only the default.
+func (f *Faults) challenge(value string) {
+	switch value {
+	case ChallengeNever, ChallengeSuspicious, ChallengeAlways:
+	default:
+		f.add("challenge", "%q is not known; write %s, %s or %s", value, ChallengeNever, ChallengeSuspicious, ChallengeAlways)
+	}
+}
+
 func (f *Faults) built(field, value, only string, later []string) {
 	switch {
 	case value == only:

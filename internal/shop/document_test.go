@@ -52,7 +52,7 @@ func TestEveryFaultIsToldAtOnce(t *testing.T) {
 		"id": "Retro 85", "ID": "x", "titel": "x", "image": "http://shop.example/a.jpg",
 		"page_url": "javascript:alert(1)", "sign_in_url": "//evil.example/",
 		"opens_at": "tomorrow", "closes_at": "2026-12-01T10:00:00", "hold": "10", "limit_per_buyer": 1.5,
-		"guests": "yes", "challenge": "always", "early": null, "hold": "10m",
+		"guests": "yes", "challenge": "sometimes", "early": null, "hold": "10m",
 		"items": [
 			{"sku": "eu-42", "title": "EU 42", "stock": -4, "price": {"amount": "129.00", "currency": "eur"}},
 			{"sku": "eu-42", "title": "", "stock": 100000001, "price": {"amount": 1, "currency": "EUR", "vat": 19}},

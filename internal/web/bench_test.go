@@ -52,22 +52,26 @@ func hot(t testing.TB) map[string]*scene {
 	full := build(t).publish(sneakers())
 	full.door.Pressure = gate.NewPressure(0)
 	full.door.prepare()
+	guarded := build(t).publish(guarded())
+	guarded.door.prepare()
 	return map[string]*scene{
-		"sold out":         {door: h.door, request: ask("sold-out", token), status: 409},
-		"item sold out":    {door: gone.door, request: ask("retro-85", token), status: 409},
-		"bad token":        {door: h.door, request: ask("retro-85", token[:len(token)-4]+"AAAA"), status: 401},
-		"no token":         {door: h.door, request: get("/api/v1/orders?sale=retro-85"), status: 401},
-		"address limit":    {door: strict.door, request: ask("retro-85", token), status: 429},
-		"state":            {door: h.door, request: get("/s/retro-85/state.json"), status: 200},
-		"sale":             {door: h.door, request: get("/api/v1/sales/retro-85"), status: 200},
-		"page":             {door: h.door, request: get("/s/retro-85"), status: 200},
-		"nowhere":          {door: h.door, request: get("/wp-login.php"), status: 404},
-		"unknown sale":     {door: h.door, request: ask("none", token), status: 404},
-		"no opening key":   {door: keyed.door, request: ask("retro-85", token), status: 403},
-		"a wrong one":      {door: keyed.door, request: strings.Replace(ask("retro-85", token), "/orders", "/orders?opening="+strings.Repeat("0", 32), 1), status: 403},
-		"shed":             {door: full.door, request: ask("retro-85", token), status: 503},
-		"malformed key":    {door: h.door, request: strings.Replace(ask("retro-85", token), "7f9c2ba4", "a b", 1), status: 400},
-		"the wrong method": {door: h.door, request: "PUT" + get("/s/retro-85")[3:], status: 405},
+		"no challenge solved":    {door: guarded.door, request: ask("retro-85", token), status: 403},
+		"challenge badly solved": {door: guarded.door, request: strings.Replace(ask("retro-85", token), "Host:", proofField+": "+strings.Repeat("A", 800)+"\r\nHost:", 1), status: 403},
+		"sold out":               {door: h.door, request: ask("sold-out", token), status: 409},
+		"item sold out":          {door: gone.door, request: ask("retro-85", token), status: 409},
+		"bad token":              {door: h.door, request: ask("retro-85", token[:len(token)-4]+"AAAA"), status: 401},
+		"no token":               {door: h.door, request: get("/api/v1/orders?sale=retro-85"), status: 401},
+		"address limit":          {door: strict.door, request: ask("retro-85", token), status: 429},
+		"state":                  {door: h.door, request: get("/s/retro-85/state.json"), status: 200},
+		"sale":                   {door: h.door, request: get("/api/v1/sales/retro-85"), status: 200},
+		"page":                   {door: h.door, request: get("/s/retro-85"), status: 200},
+		"nowhere":                {door: h.door, request: get("/wp-login.php"), status: 404},
+		"unknown sale":           {door: h.door, request: ask("none", token), status: 404},
+		"no opening key":         {door: keyed.door, request: ask("retro-85", token), status: 403},
+		"a wrong one":            {door: keyed.door, request: strings.Replace(ask("retro-85", token), "/orders", "/orders?opening="+strings.Repeat("0", 32), 1), status: 403},
+		"shed":                   {door: full.door, request: ask("retro-85", token), status: 503},
+		"malformed key":          {door: h.door, request: strings.Replace(ask("retro-85", token), "7f9c2ba4", "a b", 1), status: 400},
+		"the wrong method":       {door: h.door, request: "PUT" + get("/s/retro-85")[3:], status: 405},
 	}
 }
 

@@ -40,10 +40,12 @@ type purchase struct {
 //     check 2 for whoever came with somebody else's key
 //  5. the content type (415), then the body (400)
 //  6. the item's notice (409), likewise
-//  7. the desk
+//  7. the challenge (403), where the sale has one: nobody works for an item
+//     that is gone
+//  8. the desk
 func (d *Door) buy(ctx context.Context, rc *fasthttp.RequestCtx, sale []byte) {
 	p, ok := d.greet(rc, sale)
-	if !ok || !d.admit(rc) || !d.identify(rc, &p.who) || !d.admitBuyer(rc, &p) || !d.recognise(rc, &p) || !d.read(rc, &p) {
+	if !ok || !d.admit(rc) || !d.identify(rc, &p.who) || !d.admitBuyer(rc, &p) || !d.recognise(rc, &p) || !d.read(rc, &p) || !d.prove(ctx, rc, &p) {
 		return
 	}
 	if !d.enter(&p) {
@@ -214,15 +216,20 @@ func (d *Door) admit(rc *fasthttp.RequestCtx) bool {
 	if c, ok := rc.Conn().(*conn); ok && c.admitted {
 		return true // asked already, before the request was parsed
 	}
-	client := peerOf(rc)
-	if forwarded := rc.Request.Header.Peek("X-Forwarded-For"); forwarded != nil {
-		client = d.Gate.Client(client, rc.Request.Header.PeekAll("X-Forwarded-For"))
-	}
-	if err := d.Gate.Admit(client, d.Now().UnixNano()); err != nil {
+	if err := d.Gate.Admit(d.client(rc), d.Now().UnixNano()); err != nil {
 		d.refuse(rc, err)
 		return false
 	}
 	return true
+}
+
+// client returns whose limit counts.
+func (d *Door) client(rc *fasthttp.RequestCtx) netip.Addr {
+	client := peerOf(rc)
+	if forwarded := rc.Request.Header.Peek("X-Forwarded-For"); forwarded != nil {
+		client = d.Gate.Client(client, rc.Request.Header.PeekAll("X-Forwarded-For"))
+	}
+	return client
 }
 
 // peerOf returns who is at the other end of the connection.

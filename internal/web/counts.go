@@ -16,6 +16,7 @@ type Counts struct {
 	States     atomic.Uint64 // state.json
 	Pages      atomic.Uint64 // buyer pages, those not modified included
 	Guests     atomic.Uint64 // tokens given to guests
+	Challenges atomic.Uint64 // challenges posed
 	Faults     atomic.Uint64 // refusals that are our own failure
 	Panics     atomic.Uint64
 	TurnedAway atomic.Uint64 // connections that found no place

@@ -86,7 +86,7 @@ func (d *Door) handle(ctx context.Context, rc *fasthttp.RequestCtx) {
 	case route == nowhere:
 		d.elsewhere(rc)
 	case string(method) == http.MethodOptions:
-		d.options(rc, route)
+		d.options(rc, stop{route: route, name: name})
 	case !route.allows(method):
 		rc.Response.Header.Set("Allow", route.methods())
 		d.say(rc, &d.said.wrongMethod)
@@ -106,6 +106,8 @@ func (d *Door) serve(ctx context.Context, rc *fasthttp.RequestCtx, at stop) {
 	switch at.route {
 	case toBuy:
 		d.buy(ctx, rc, at.name)
+	case toChallenge:
+		d.challenge(rc, at.name)
 	case toState:
 		d.state(rc, at.name)
 	case toPage:

@@ -64,6 +64,8 @@ func build(t testing.TB) *house {
 	must(t, err)
 	pages, err := page.New()
 	must(t, err)
+	challenger, err := gate.NewAltcha(gate.NewSecret([]byte(strings.Repeat("r", shop.RootKeyMin))), rand.Reader)
+	must(t, err)
 
 	board := gate.NewBoard()
 	tickets := memory.NewQueue(time.Minute, time.Now)
@@ -100,6 +102,7 @@ func build(t testing.TB) *house {
 		Desk: desk, Board: board, Pages: pages, Guests: signer,
 		Gate: &gate.Gate{
 			Proxies: &gate.Proxies{}, Addresses: gate.NewLimiter(gate.Rate{}, 0), Buyers: gate.NewLimiter(gate.Rate{}, 0), Tokens: tokens,
+			Challenger: challenger,
 		},
 		Pressure:     gate.NewPressure(gate.OrdersMax),
 		StartPayment: till.Start,

@@ -89,6 +89,7 @@ func TestTheOpenAPIFileSaysWhatIsServed(t *testing.T) {
 	witnessReads(h, seen)
 	witnessOrders(h, seen)
 	witnessPurchases(h, seen)
+	witnessChallenges(h, seen)
 	witnessMissed(t, seen)
 	witnessLimits(t, seen)
 	witnessFaults(t, seen)
@@ -149,6 +150,7 @@ func variety() []shop.Sale {
 		with("over", func(s *shop.Sale) { s.ClosesAt = time.Now().Add(-time.Second) }),
 		with("paused", func(*shop.Sale) {}),
 		with("strict", func(s *shop.Sale) { s.Early = shop.EarlyStrict }),
+		with("guarded", func(s *shop.Sale) { s.Challenge = shop.ChallengeAlways }),
 		with("gone", func(s *shop.Sale) { s.Items = s.Items[:1]; s.Items[0].Stock = 0 }),
 	}
 }
@@ -226,6 +228,7 @@ func witnessPurchases(h *house, seen witness) {
 		{token: bob, body: order, header: http.Header{"Content-Type": {"text/plain"}}},
 		{token: guest, body: order},
 		{body: order},
+		{path: "guarded", token: bob, body: order},
 		{path: "none"},
 		{path: "later"},
 		{path: "over"},
@@ -238,6 +241,26 @@ func witnessPurchases(h *house, seen witness) {
 		}
 		c.method, c.path = "POST", "/api/v1/sales/"+c.path+"/orders"
 		seen.saw("POST /api/v1/sales/{sale}/orders", h.do(c))
+	}
+}
+
+func witnessChallenges(h *house, seen witness) {
+	h.t.Helper()
+	bob, guest := h.token("bob"), h.do(call{method: "POST", path: "/api/v1/guests", body: `{"sale":"guests"}`}).json["token"].(string)
+	for _, c := range []call{
+		{token: bob, header: keyed("c1"), path: "guarded"},
+		{token: bob, path: "guarded"},
+		{header: keyed("c1"), path: "guarded"},
+		{token: guest, header: keyed("c1"), path: "guarded"},
+		{token: bob, header: keyed("c1"), path: "retro-85"},
+		{path: "none"},
+		{path: "later"},
+		{path: "over"},
+		{path: "paused"},
+		{path: "gone"},
+	} {
+		c.path = "/api/v1/sales/" + c.path + "/challenge"
+		seen.saw("GET /api/v1/sales/{sale}/challenge", h.do(c))
 	}
 }
 
@@ -268,10 +291,11 @@ func apiCalls(h *house) map[string]call {
 	return map[string]call{
 		"GET /api/v1/sales": {path: "/api/v1/sales"}, "GET /api/v1/sales/{sale}": {path: "/api/v1/sales/retro-85"},
 		"GET /api/v1/orders": {path: "/api/v1/orders?sale=retro-85", token: ann}, "GET /api/v1/orders/{id}": {path: at, token: ann},
-		"POST /api/v1/orders/{id}/cancel":  {method: "POST", path: at + "/cancel", token: ann},
-		"POST /api/v1/orders/{id}/payment": {method: "POST", path: at + "/payment", token: ann},
-		"POST /api/v1/guests":              {method: "POST", path: "/api/v1/guests", body: `{"sale":"guests"}`},
-		"POST /api/v1/sales/{sale}/orders": {method: "POST", path: toRetro, token: ann, body: `{"sku":"eu-42","quantity":1}`},
+		"POST /api/v1/orders/{id}/cancel":    {method: "POST", path: at + "/cancel", token: ann},
+		"POST /api/v1/orders/{id}/payment":   {method: "POST", path: at + "/payment", token: ann},
+		"GET /api/v1/sales/{sale}/challenge": {path: "/api/v1/sales/retro-85/challenge", token: ann},
+		"POST /api/v1/guests":                {method: "POST", path: "/api/v1/guests", body: `{"sale":"guests"}`},
+		"POST /api/v1/sales/{sale}/orders":   {method: "POST", path: toRetro, token: ann, body: `{"sku":"eu-42","quantity":1}`},
 	}
 }
 
@@ -296,7 +320,7 @@ func witnessFaults(t *testing.T, seen witness) {
 	for operation, c := range apiCalls(h) {
 		switch operation {
 		case "GET /api/v1/sales", "GET /api/v1/sales/{sale}", "POST /api/v1/guests": // need no ledger
-		case "POST /api/v1/sales/{sale}/orders":
+		case "POST /api/v1/sales/{sale}/orders", "GET /api/v1/sales/{sale}/challenge":
 			h.door.Board.Suspend(shop.Refusal{Code: shop.Unavailable})
 			seen.saw(operation, h.do(c))
 		default:

@@ -45,15 +45,19 @@ func (d *Door) originOf(origin []byte) string {
 }
 
 // options answers OPTIONS, of which a preflight is one.
-func (d *Door) options(rc *fasthttp.RequestCtx, to route) {
+func (d *Door) options(rc *fasthttp.RequestCtx, to stop) {
 	h := &rc.Response.Header
 	rc.Response.SetStatusCode(fasthttp.StatusNoContent)
-	h.Set("Allow", to.methods())
+	h.Set("Allow", to.route.methods())
 	if len(h.Peek("Access-Control-Allow-Origin")) == 0 {
 		return
 	}
-	h.Set("Access-Control-Allow-Methods", to.methods())
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Prefer")
+	h.Set("Access-Control-Allow-Methods", to.route.methods())
+	fields := "Authorization, Content-Type, Idempotency-Key, Prefer"
+	if shown, ok := d.display(view(to.name)); ok && to.route == toBuy && shown.unproven != nil {
+		fields += ", " + proofField
+	}
+	h.Set("Access-Control-Allow-Headers", fields)
 	h.Set("Access-Control-Max-Age", preflightMax)
 }
 

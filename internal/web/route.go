@@ -11,21 +11,22 @@ import (
 type route uint8
 
 const (
-	nowhere   route = iota
-	toSales         // /api/v1/sales
-	toSale          // /api/v1/sales/{sale}
-	toBuy           // /api/v1/sales/{sale}/orders
-	toOrders        // /api/v1/orders
-	toOrder         // /api/v1/orders/{id}
-	toCancel        // /api/v1/orders/{id}/cancel
-	toPayment       // /api/v1/orders/{id}/payment
-	toGuests        // /api/v1/guests
-	toOpenAPI       // /api/openapi.json
-	toPage          // /s/{sale}
-	toState         // /s/{sale}/state.json
-	toAsset         // /assets/{name}
-	toLive          // /livez
-	toReady         // /readyz, /healthz
+	nowhere     route = iota
+	toSales           // /api/v1/sales
+	toSale            // /api/v1/sales/{sale}
+	toBuy             // /api/v1/sales/{sale}/orders
+	toChallenge       // /api/v1/sales/{sale}/challenge
+	toOrders          // /api/v1/orders
+	toOrder           // /api/v1/orders/{id}
+	toCancel          // /api/v1/orders/{id}/cancel
+	toPayment         // /api/v1/orders/{id}/payment
+	toGuests          // /api/v1/guests
+	toOpenAPI         // /api/openapi.json
+	toPage            // /s/{sale}
+	toState           // /s/{sale}/state.json
+	toAsset           // /assets/{name}
+	toLive            // /livez
+	toReady           // /readyz, /healthz
 )
 
 // find compares the path as it came. Nothing is decoded, cleaned or guessed:
@@ -54,7 +55,10 @@ func find(path []byte) (to route, name []byte) {
 
 func findInAPI(path []byte) (to route, name []byte) {
 	if rest, ok := bytes.CutPrefix(path, []byte("sales/")); ok {
-		return findNamed(rest, toSale, toBuy, "orders")
+		if to, name := findNamed(rest, toSale, toBuy, "orders"); to != nowhere {
+			return to, name
+		}
+		return findNamed(rest, nowhere, toChallenge, "challenge")
 	}
 	if rest, ok := bytes.CutPrefix(path, []byte("orders/")); ok {
 		if to, name := findNamed(rest, toOrder, toCancel, "cancel"); to != nowhere {
@@ -92,7 +96,8 @@ func findNamed(rest []byte, one, partOf route, part string) (route, []byte) {
 func (r route) String() string {
 	return [...]string{
 		nowhere: "", toSales: "/api/v1/sales", toSale: "/api/v1/sales/{sale}", toBuy: "/api/v1/sales/{sale}/orders",
-		toOrders: "/api/v1/orders", toOrder: "/api/v1/orders/{id}", toCancel: "/api/v1/orders/{id}/cancel",
+		toChallenge: "/api/v1/sales/{sale}/challenge",
+		toOrders:    "/api/v1/orders", toOrder: "/api/v1/orders/{id}", toCancel: "/api/v1/orders/{id}/cancel",
 		toPayment: "/api/v1/orders/{id}/payment", toGuests: "/api/v1/guests", toOpenAPI: "/api/openapi.json",
 		toPage: "/s/{sale}", toState: "/s/{sale}/state.json", toAsset: "/assets/{name}", toLive: "/livez", toReady: "/readyz",
 	}[r]

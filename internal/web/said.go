@@ -38,9 +38,9 @@ type refusal struct {
 // said holds the refusals that never change.
 type said struct {
 	notFound, noSale, wrongMethod, wrongHost   refusal
-	wrongType, wrongKey, otherSale             refusal
+	wrongType, wrongKey, noKey, otherSale      refusal
 	overloaded, unavailable, noOrder, noGuests refusal
-	noPass                                     refusal
+	noPass, noChallenge                        refusal
 }
 
 func (d *Door) write(no *shop.Refusal) refusal {
@@ -67,6 +67,8 @@ func (d *Door) writeAll() said {
 		wrongHost:   no(shop.Malformed, "This server does not go by the name in Host."),
 		wrongType:   no(shop.UnsupportedMedia, "Send JSON, with Content-Type: application/json."),
 		wrongKey:    no(shop.Malformed, "An Idempotency-Key has 1 to 64 characters of A-Z, a-z, 0-9, _ and -."),
+		noKey:       no(shop.Malformed, "A challenge is for one order: send the Idempotency-Key that the order will have."),
+		noChallenge: no(shop.NotFound, "This sale asks nobody to solve a challenge."),
 		otherSale:   no(shop.Forbidden, "This token is good for another sale only."),
 		overloaded:  d.write(overloaded("Too many buyers wait for an answer; ask again with the same Idempotency-Key.")),
 		unavailable: again(shop.Unavailable, "This cannot be answered at the moment; ask again with the same Idempotency-Key."),

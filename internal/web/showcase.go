@@ -24,8 +24,9 @@ type showcase struct {
 
 // window shows one sale.
 type window struct {
-	shown    atomic.Pointer[display]
-	dressing sync.Mutex
+	shown      atomic.Pointer[display]
+	difficulty gate.Difficulty // of its challenges
+	dressing   sync.Mutex
 }
 
 // display is one notice as it goes over the wire. It never changes, but for
@@ -34,11 +35,15 @@ type display struct {
 	notice *gate.Notice
 	sale   stamped
 	state  stamped
-	no     *refusal            // what every new order meets; nil: there is hope
-	items  map[string]*refusal // the same for single items
-	pass   string              // the opening key that a new order has to bear; empty: none
-	page   atomic.Pointer[page.Document]
-	tag    string // of its sale, for a CDN; empty: none is wanted
+	no     *refusal // what every new order meets; nil: there is hope
+	// unproven is what an order meets whose challenge was not solved; nil: the
+	// sale has none.
+	unproven   *refusal
+	difficulty *gate.Difficulty
+	items      map[string]*refusal // the same for single items
+	pass       string              // the opening key that a new order has to bear; empty: none
+	tag        string              // of its sale, for a CDN; empty: none is wanted
+	page       atomic.Pointer[page.Document]
 
 	refusalScript, stateScript *script // nil: only the handlers can answer
 }
@@ -96,6 +101,7 @@ func (d *Door) dress(w *window, sale string) *display {
 		return old
 	}
 	fresh := d.redraw(old, notice)
+	fresh.difficulty = &w.difficulty
 	w.shown.Store(fresh)
 	return fresh
 }
@@ -109,7 +115,8 @@ func (d *Door) redraw(old *display, notice *gate.Notice) *display {
 	var fresh *display
 	if sameShow(old.notice, notice) {
 		fresh = &display{
-			notice: notice, sale: old.sale, state: old.state, no: old.no, items: old.items, pass: old.pass, tag: old.tag,
+			notice: notice, sale: old.sale, state: old.state, no: old.no, items: old.items,
+			pass: old.pass, tag: old.tag, unproven: old.unproven,
 			refusalScript: old.refusalScript, stateScript: old.stateScript,
 		}
 	} else {
@@ -155,6 +162,10 @@ func (d *Door) draw(notice *gate.Notice) *display {
 	}
 	if d.Options.CacheTagField != "" {
 		shown.tag = cacheTag + notice.Sale.ID
+	}
+	if notice.Sale.HasChallenge() {
+		no := d.writeUnproven(notice.Sale.ID)
+		shown.unproven = &no
 	}
 	shown.refusalScript, shown.stateScript = d.scriptRefusal(shown.no), d.scriptState(shown)
 	for i := range notice.Items {
