@@ -17,6 +17,10 @@ import (
 // machine that does much else.
 const patience = 30 * time.Second
 
+// PlainHost is this machine under a name that browsers do not trust as they
+// trust localhost: over plain HTTP they withhold what needs a secure page.
+const PlainHost = "shop.test"
+
 // Browser is one running chromium. Every tab is a person with storage of his
 // own.
 type Browser struct {
@@ -50,7 +54,7 @@ func Start(ctx context.Context, dir string) (*Browser, error) {
 		chromedp.UserDataDir(dir), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("hide-scrollbars", true),
-		chromedp.Flag("force-color-profile", "srgb"),
+		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("host-resolver-rules", "MAP "+PlainHost+" 127.0.0.1"),
 	}
 	allocator, stopAllocator := chromedp.NewExecAllocator(ctx, options...)
 	browser, stopBrowser := chromedp.NewContext(allocator)

@@ -37,6 +37,14 @@ func TestBuyerPage(t *testing.T) {
 		"the page asks when a cache has let go of the state":              asksWhenACacheLetsGo,
 		"a crowd that was told the same wait comes back spread out":       waitsLongerThanTold,
 		"several units are bought up to the limit":                        buysSeveral,
+		"a challenge is solved for the order's key":                       solvesAChallenge,
+		"over plain HTTP too, where browsers derive no keys":              solvesOverPlainHTTP,
+		"from an exported page too":                                       solvesFromAnotherOrigin,
+		"a solution outlives a busy answer":                               keepsTheSolution,
+		"a challenge that is not to be had is asked for again":            asksAgainForAChallenge,
+		"the shop's own script may solve the challenge":                   letsTheShopSolve,
+		"a challenge that nobody can solve ends in words":                 saysThatNobodySolves,
+		"the solver is not loaded unless it is needed":                    loadsNoSolver,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

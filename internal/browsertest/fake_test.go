@@ -42,6 +42,7 @@ type fake struct {
 	cors     string // the origin of pages that live elsewhere
 	sandbox  page.SandboxState
 	guests   int
+	pose     http.HandlerFunc // answers who asks for a challenge
 }
 
 type order struct {
@@ -76,6 +77,7 @@ type post struct {
 	key, token string
 	body       string
 	opening    string
+	proof      string // of a challenge
 }
 
 func sneakers() shop.Sale {
@@ -111,6 +113,7 @@ func newFake(t *testing.T, change func(*shop.Sale)) *fake {
 	mux.HandleFunc("GET /s/{sale}/state.json", f.serveState)
 	mux.HandleFunc("POST /api/v1/guests", f.serveGuest)
 	mux.HandleFunc("POST /api/v1/sales/{sale}/orders", f.servePost)
+	mux.HandleFunc("GET /api/v1/sales/{sale}/challenge", f.servePose)
 	mux.HandleFunc("GET /api/v1/orders/{id}", f.serveOrder)
 	mux.HandleFunc("POST /api/v1/orders/{id}/{verb}", f.serveVerb)
 	mux.HandleFunc("GET /pay", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<title>Cashier</title>")) })
@@ -129,7 +132,7 @@ func (f *fake) allow(next http.Handler) http.Handler {
 		f.mu.Unlock()
 		if origin != "" {
 			w.Header().Set("Access-Control-Allow-Origin", origin)
-			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Prefer")
+			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Prefer, Doorbuster-Challenge")
 			w.Header().Set("Access-Control-Expose-Headers", "Location, Retry-After, Date, Age")
 		}
 		if r.Method == http.MethodOptions {
@@ -220,6 +223,13 @@ func (f *fake) serveGuest(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusCreated, map[string]string{"token": "guest-token-number-" + strconv.Itoa(f.guests)})
 }
 
+func (f *fake) servePose(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	pose := f.pose
+	f.mu.Unlock()
+	pose(w, r)
+}
+
 func (f *fake) servePost(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		SKU      string `json:"sku"`
@@ -230,7 +240,10 @@ func (f *fake) servePost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	buyer, key := bearer(r), r.Header.Get("Idempotency-Key")
-	next := f.enter(post{key: key, token: buyer, body: fmt.Sprintf("%d %s", body.Quantity, body.SKU), opening: r.URL.RawQuery})
+	next := f.enter(post{
+		key: key, token: buyer, body: fmt.Sprintf("%d %s", body.Quantity, body.SKU),
+		opening: r.URL.RawQuery, proof: r.Header.Get("Doorbuster-Challenge"),
+	})
 	defer f.set(func(f *fake) { f.inFlight-- })
 	if next.hold != nil {
 		select {

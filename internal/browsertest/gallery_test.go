@@ -81,6 +81,11 @@ func scenes() []scene {
 		{name: "missed", fake: script(reply{status: 409, code: "missed", decision: "refused"}), steps: press(`missed`)},
 		{name: "paused", fake: func(f *fake) { f.phase = "paused" }, steps: status(`paused`)},
 		{name: "closed", fake: func(f *fake) { f.phase = "closed" }, steps: status(`closed`)},
+		{name: "proving", shop: guard, fake: func(f *fake) { f.script, f.pose = asks(1), hang }, steps: func(t *testing.T, f *fake, tab *Tab) {
+			press(``)(t, f, tab)
+			must(t, tab.Until(provingShows))
+		}},
+		{name: "unproven", shop: guard, fake: func(f *fake) { f.script, f.pose = asks(2), easy }, steps: press(`challenge_required`)},
 		{name: "offline", fake: func(f *fake) { f.down = true }, steps: status(`offline`)},
 		{name: "sign-in", shop: func(s *shop.Sale) { s.Guests, s.SignInURL = false, "https://shop.example/in" }, steps: status(`unauthorized`)},
 	}

@@ -18,6 +18,7 @@ type launch struct {
 	Hold        string       `json:"hold"`
 	Limit       int64        `json:"limit_per_buyer"`
 	Guests      bool         `json:"guests"`
+	Challenge   string       `json:"challenge,omitempty"`
 	SignInURL   string       `json:"sign_in_url,omitempty"`
 	PageURL     string       `json:"page_url,omitempty"`
 	Items       []launchItem `json:"items"`

@@ -97,6 +97,25 @@ func TestEveryAssetOfThePageIsThere(t *testing.T) {
 	}
 }
 
+// Pages stay open for hours, and an operator may ask for challenges meanwhile.
+func TestEveryPageKnowsWhatSolvesChallenges(t *testing.T) {
+	pages := newPages(t)
+	var script []byte
+	for _, name := range pages.AssetNames() {
+		if strings.HasPrefix(name, "buyer-") && strings.HasSuffix(name, ".js") {
+			asset, _ := pages.Asset(name)
+			script = asset.Body
+		}
+	}
+	named := regexp.MustCompile(`"\./(challenge-[A-Z0-9]+\.js)"`).FindSubmatch(script)
+	if named == nil {
+		t.Fatal("the page's script loads nothing that solves challenges")
+	}
+	if solver, ok := pages.Asset(string(named[1])); !ok || len(solver.Body) == 0 {
+		t.Errorf("asset %s is not to be had", named[1])
+	}
+}
+
 func TestGzipHoldsTheSamePage(t *testing.T) {
 	document := render(t, sneakers())
 	r, err := gzip.NewReader(bytes.NewReader(document.Gzip))
@@ -255,7 +274,7 @@ func TestAnExportSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestThePolicyLetsNothingElseIn(t *testing.T) {
-	want := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	want := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; connect-src 'self'; worker-src 'self'; child-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 	if got := render(t, sneakers()).Policy; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

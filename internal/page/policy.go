@@ -9,14 +9,15 @@ import (
 // API at apiOrigin; empty is the page's own origin.
 func Policy(apiOrigin string) string { return metaPolicy(apiOrigin) + "; frame-ancestors 'none'" }
 
-// metaPolicy is Policy without what browsers ignore in a meta element.
+// metaPolicy is Policy without what browsers ignore in a meta element. Workers
+// are child-src's business for Safari before 15.5.
 func metaPolicy(apiOrigin string) string {
 	connect := "'self'"
 	if apiOrigin != "" {
 		connect += " " + apiOrigin
 	}
 	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; connect-src " +
-		connect + "; base-uri 'none'; form-action 'self'"
+		connect + "; worker-src 'self'; child-src 'self'; base-uri 'none'; form-action 'self'"
 }
 
 // CheckOrigin says what is wrong with an API origin.

@@ -9,17 +9,17 @@ export class API {
   }
 
   get(path, { token } = {}) {
-    return this._ask(path, { headers: bearer(token) });
+    return this.ask(path, { headers: bearer(token) });
   }
 
   post(path, { token, key, body } = {}) {
     const headers = bearer(token);
     if (key) headers["Idempotency-Key"] = key;
     if (body) headers["Content-Type"] = "application/json";
-    return this._ask(path, { method: "POST", headers, body: body && JSON.stringify(body) });
+    return this.ask(path, { method: "POST", headers, body: body && JSON.stringify(body) });
   }
 
-  async _ask(path, request) {
+  async ask(path, request) {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), answerMax);
     try {

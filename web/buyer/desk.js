@@ -1,6 +1,7 @@
 import { Attempts } from "./attempt.js";
 import { who } from "./identity.js";
 import { insist } from "./patience.js";
+import { words } from "./words.js";
 
 // Desk asks for orders. Whatever happens, one press leads to one order at most:
 // every repeat bears the key of the first.
@@ -48,7 +49,8 @@ export class Desk {
     this.changed();
   }
 
-  // ask makes one request; its key is stored before it leaves.
+  // ask makes one request; its key is stored before it leaves. What solves a
+  // challenge is loaded when one is asked for: SOLVER is where, as seen from here.
   async _ask() {
     const { model } = this;
     this._step("asking");
@@ -58,7 +60,11 @@ export class Desk {
     Object.assign(model, { sku, quantity });
     const pass = model.state?.opening_key; // of a strict sale, once it is open
     const path = `/api/v1/sales/${model.sale.id}/orders${pass ? "?opening=" + pass : ""}`;
-    return this.api.post(path, { token: await this.identity.token(), key, body: { sku, quantity } });
+    const order = { token: await this.identity.token(), key, body: { sku, quantity }, solver: SOLVER };
+    const answer = await this.api.post(path, order);
+    if (!answer.body.challenge) return answer;
+    const prove = () => self.prove(this, { path, order, answer, words });
+    return import(order.solver).then(prove, () => answer);
   }
 
   _judge({ status, body }) {

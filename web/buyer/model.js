@@ -8,7 +8,7 @@ export class Model {
   state = null; // the last state.json
   misses = 0; // polls in a row that brought nothing
   copies = 0; // of the state, that were not the one before
-  step = "idle"; // asking: an answer is out; resting: until wakeAt, then asking again
+  step = "idle"; // asking: an answer is out; proving: a challenge is being solved; resting: until wakeAt, then asking again
   wakeAt = 0; // performance.now()
   no = null; // the refusal to show: {code, may_return, orders}
   order = null; // the order to show

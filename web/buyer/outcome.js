@@ -50,7 +50,7 @@ export class Outcome {
     const { model } = this;
     switch (status) {
       case "":
-        return model.step === "asking" ? "asking" : "";
+        return model.step === "idle" ? "" : model.step;
       case "awaiting_payment":
         return model.payLeft > 0 ? status : "late";
       case "paid":

@@ -13,7 +13,7 @@ function choose(languages) {
 }
 
 const [lang, words, locale] = choose(navigator.languages || [navigator.language || "en"]);
-export { lang };
+export { lang, words };
 
 // t("buy.ready", {item}) is the buyer's words for it.
 export function t(path, values = {}) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -48,9 +49,20 @@ func bundle(web string) ([]api.OutputFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	solver, err := compile(dir, "", "challenge/challenge.js")
+	if err != nil {
+		return nil, err
+	}
+	pages, err := compile(dir, filepath.Base(solver[0].Path), "buyer/buyer.js", "buyer/buyer.css", "sandbox/sandbox.css")
+	return append(solver, pages...), err
+}
+
+// compile bundles files that may load the solver, which lies beside them.
+func compile(dir, solver string, entries ...string) ([]api.OutputFile, error) {
 	result := api.Build(api.BuildOptions{
 		AbsWorkingDir:     dir,
-		EntryPoints:       []string{"buyer/buyer.js", "buyer/buyer.css", "sandbox/sandbox.css"},
+		EntryPoints:       entries,
+		Define:            map[string]string{"SOLVER": strconv.Quote("./" + solver)},
 		Bundle:            true,
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
