@@ -135,22 +135,11 @@ func (f *Faults) times(opens, closes time.Time) {
 // inCalendar reports whether a time can be stored and written as RFC 3339.
 func inCalendar(t time.Time) bool { return t.UnixMilli() >= 0 && t.UTC().Year() <= 9999 }
 
-// built checks a choice of which this version has built only the default.
 func (f *Faults) challenge(value string) {
 	switch value {
 	case ChallengeNever, ChallengeSuspicious, ChallengeAlways:
 	default:
 		f.add("challenge", "%q is not known; write %s, %s or %s", value, ChallengeNever, ChallengeSuspicious, ChallengeAlways)
-	}
-}
-
-func (f *Faults) built(field, value, only string, later []string) {
-	switch {
-	case value == only:
-	case slices.Contains(later, value):
-		f.add(field, "%q is not built yet; write %s or leave it out", value, only)
-	default:
-		f.add(field, "%q is not known; write %s or leave it out", value, only)
 	}
 }
 
