@@ -6,6 +6,7 @@ import (
 
 	"github.com/doorbuster/doorbuster/internal/config"
 	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
 // place is how commands that need one secret find it.
@@ -42,7 +43,7 @@ func (c tokenCommand) Run(p program) error {
 	if err != nil {
 		return err
 	}
-	if err := gate.CheckBuyer(c.Buyer); err != nil {
+	if err := shop.CheckBuyer(c.Buyer); err != nil {
 		return misused(errors.New("--buyer: " + err.Error()))
 	}
 	key, err := config.ReadSecret("buyer-key", data, p.getenv)

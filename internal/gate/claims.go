@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
 // notBeforeLeeway forgives the issuer's clock; an expiry is never forgiven.
@@ -67,7 +69,7 @@ func (v *Verifier) readClaims(segment []byte) claims {
 	if !fits {
 		c, fits = readCarefully(data)
 	}
-	if !fits || CheckBuyer(c.who.Buyer) != nil {
+	if !fits || shop.CheckBuyer(c.who.Buyer) != nil {
 		return claims{}
 	}
 	return c

@@ -6,14 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -41,22 +38,6 @@ type Identity struct {
 	Sale  string // the only sale that the token is good for; empty: any
 }
 
-// CheckBuyer says what is wrong with a buyer's id, or nil.
-func CheckBuyer(id string) error {
-	if len(id) == 0 || len(id) > shop.BuyerMax {
-		return fmt.Errorf("buyer id has %d bytes; it may have 1 to %d", len(id), shop.BuyerMax)
-	}
-	if !utf8.ValidString(id) {
-		return errors.New("buyer id is not valid UTF-8")
-	}
-	for _, r := range id {
-		if !unicode.IsPrint(r) {
-			return fmt.Errorf("buyer id has the character %U, which does not print", r)
-		}
-	}
-	return nil
-}
-
 // Signer makes HS256 buyer tokens.
 type Signer struct {
 	macs *macs
@@ -73,7 +54,7 @@ func NewSigner(key Secret) (*Signer, error) {
 
 // Sign returns a token for who that is good from now on and for lifetime.
 func (s *Signer) Sign(who Identity, now time.Time, lifetime time.Duration) (string, error) {
-	if err := CheckBuyer(who.Buyer); err != nil {
+	if err := shop.CheckBuyer(who.Buyer); err != nil {
 		return "", err
 	}
 	if lifetime < time.Second {

@@ -22,6 +22,7 @@ var (
 	ErrEpoch    = errors.New("ledger: the bucket has moved to another epoch")
 	ErrShort    = errors.New("ledger: the pool holds fewer units than asked")
 	ErrUnsound  = errors.New("ledger: a ticket of no sale in the books, which nobody can decide")
+	ErrCrowded  = errors.New("ledger: the lists hold as many entries as they may; remove some, or write wider prefixes")
 	ErrBehind   = errors.New("ledger: older than the stock, so it has lost history; restore the newest ledger before selling on")
 )
 

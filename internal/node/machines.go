@@ -22,6 +22,7 @@ type books interface {
 	ledger.Supply
 	ledger.Sales
 	ledger.Books
+	ledger.Lists
 	// Clock is the ledger's own.
 	Clock() *ledger.Clock
 	// Fatal yields an error when the process must end at once.

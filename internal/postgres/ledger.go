@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // Ledger is the truth in a database. It keeps ledger.Claims, Orders, Holds,
-// Supply, Sales and Books. Calls may come from any goroutine. What ends a
+// Supply, Sales, Books and Lists. Calls may come from any goroutine. What ends a
 // connection ends a call, never the ledger: the next call finds another one.
 type Ledger struct {
 	*Books

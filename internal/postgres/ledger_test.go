@@ -124,7 +124,7 @@ func machine(t *testing.T, url string, time *ledgertest.Time) ledgertest.Machine
 		}
 	}
 	return ledgertest.Machine{
-		Claims: l, Orders: l, Holds: l, Supply: l, Sales: l, Books: l, Clock: l.Clock, Close: end,
+		Claims: l, Orders: l, Holds: l, Supply: l, Sales: l, Books: l, Lists: l, Clock: l.Clock, Close: end,
 		Reopen: func() ledgertest.Machine {
 			end()
 			return machine(t, url, time)

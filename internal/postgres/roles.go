@@ -33,7 +33,8 @@ GRANT UPDATE (epoch, last_grant, reclaim_number, reclaim_sku, reclaim_units) ON 
 GRANT UPDATE (phase, head, lines, newest, version, at) ON sales TO doorbuster_app, doorbuster_operator;
 GRANT INSERT ON sales, buckets, revisions TO doorbuster_operator;
 GRANT UPDATE (revision) ON sales TO doorbuster_operator;
-GRANT UPDATE (root) ON meta TO doorbuster_operator`
+GRANT UPDATE (root) ON meta TO doorbuster_operator;
+GRANT INSERT, UPDATE ON gate_lists, gate_entries TO doorbuster_operator`
 
 // makeAgainMax bounds how often roles are made anew: databases of one server
 // change the same catalogue and cannot lock one another out.

@@ -43,11 +43,13 @@ func TestTheProgramsRolesCannotChangeWhatIsWritten(t *testing.T) {
 			"DELETE FROM claims", "UPDATE claims SET quantity = 2", "UPDATE claims SET buyer = 'me'", "UPDATE claims SET line = 0",
 			"DELETE FROM quotas", "DELETE FROM accounts", "DELETE FROM charges", "UPDATE charges SET amount = 0",
 			"UPDATE revisions SET document = ''", "DELETE FROM revisions", "DELETE FROM sales", "UPDATE meta SET oldest = 9",
+			"DELETE FROM gate_entries",
 			"CREATE TABLE mine (i int)", "CREATE TABLE public.mine (i int)", "ALTER TABLE lines ADD COLUMN i int", "DROP TABLE lines",
 		)
 	}
 	denied(t, b.url, "doorbuster_app", "INSERT INTO sales (name, buckets, at) VALUES ('x', 1, now())",
-		"INSERT INTO revisions (sale, number, seq, at, hash, document) VALUES (1, 9, 1, now(), '', '')", "UPDATE sales SET revision = 9")
+		"INSERT INTO revisions (sale, number, seq, at, hash, document) VALUES (1, 9, 1, now(), '', '')", "UPDATE sales SET revision = 9",
+		"UPDATE gate_entries SET struck = true", "INSERT INTO gate_lists (one, change) VALUES (true, 1)")
 }
 
 func TestTheProgramWorksInItsRoles(t *testing.T) {

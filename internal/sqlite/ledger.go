@@ -26,7 +26,7 @@ type Options struct {
 }
 
 // Ledger is the truth in one file. It keeps ledger.Claims, Orders, Holds,
-// Supply, Sales and Books. Calls may come from any goroutine; those that write
+// Supply, Sales, Books and Lists. Calls may come from any goroutine; those that write
 // share commits.
 type Ledger struct {
 	*Books

@@ -32,6 +32,7 @@ type Machine struct {
 	ledger.Supply
 	ledger.Sales
 	ledger.Books
+	ledger.Lists
 
 	// Clock is the ledger's own.
 	Clock func() *ledger.Clock
@@ -84,7 +85,7 @@ func (c *Time) Jump(d time.Duration) {
 
 // Run runs the suite. Each case opens a machine of its own.
 func Run(t *testing.T, open Open) {
-	cases := slices.Concat(decideCases(), poisonCases(), lifeCases(), chargeCases(), supplyCases(), saleCases(), listCases(), crowdCases())
+	cases := slices.Concat(decideCases(), poisonCases(), lifeCases(), chargeCases(), supplyCases(), saleCases(), listCases(), gateCases(), crowdCases())
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, open)
