@@ -26,6 +26,9 @@ const askAgain = 5 * time.Second
 const (
 	codePromise = "promise_broken"
 	codeNoSale  = "not_a_sale"
+	// Of the lists.
+	codeListFull = "list_full"
+	codeInFile   = "in_a_file"
 )
 
 // say answers with a value as JSON.

@@ -24,6 +24,13 @@ type Door struct {
 	Orders ledger.Orders
 	Supply ledger.Supply
 
+	Lists ledger.Lists
+	// Filed returns the entries of the lists that stand in files.
+	Filed func() []shop.Entry
+	// Listed returns when the gate knows what an operator did to its lists.
+	Listed func()
+	Now    func() time.Time // the ledger's clock
+
 	// Publisher publishes a sale; whoever does so makes room for less stock
 	// first, which the ledger alone cannot.
 	Publisher func(ctx context.Context, sale shop.Sale) (ledger.Published, error)

@@ -33,6 +33,8 @@ type house struct {
 	door    *admin.Door
 	ledger  *sqlite.Ledger
 	changed []string
+	filed   []shop.Entry
+	listed  int
 	seq     int64
 }
 
@@ -56,7 +58,8 @@ func open(t *testing.T) *house {
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "doorbuster_ready 1\n")
 		}),
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), Lists: books, Now: time.Now,
+		Filed: func() []shop.Entry { return h.filed }, Listed: func() { h.listed++ },
 	}
 	server := httptest.NewServer(h.door.Handler())
 	t.Cleanup(server.Close)

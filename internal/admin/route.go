@@ -28,6 +28,8 @@ func (d *Door) Handler() http.Handler {
 		"/sales/{sale}/{verb}": {http.MethodPost: d.moveSale},
 		"/sales/{sale}/orders": {http.MethodGet: d.listOrders},
 		"/sales/{sale}/audit":  {http.MethodGet: d.auditSale},
+		"/lists":               {http.MethodGet: d.listLists},
+		"/lists/{list}":        {http.MethodPut: d.putEntry, http.MethodDelete: d.deleteEntry},
 		"/orders/{id}/paid":    {http.MethodPost: d.reportPaid},
 		"/orders/{id}/cancel":  {http.MethodPost: d.cancelOrder},
 		"/orders/{id}/refunded": {

@@ -76,6 +76,16 @@ func (d *Desk) Buy(ctx context.Context, wish Wish) (Answer, error) {
 	return answer, err
 }
 
+// Again answers a wish that is a repeat as Buy does, and one that is none not at
+// all: its buyer may take nothing new.
+func (d *Desk) Again(ctx context.Context, wish Wish) (answer Answer, found bool, err error) {
+	v := d.visit(wish)
+	if !d.Known.Claim(v.claim) {
+		return Answer{}, false, nil
+	}
+	return v.known(ctx)
+}
+
 // KnownKey reports whether a key of the sale may belong to a claim that has a
 // ticket or an answer: such a request takes the long way in every phase.
 func (d *Desk) KnownKey(sale, key string) bool {

@@ -31,7 +31,12 @@ type Config struct {
 	CaptchaVerifyURL string // of who judges challenges; empty: proof of work
 	TrustedProxies   []netip.Prefix
 	LimitAddress     gate.Rate
+	LimitNetwork     int // times LimitAddress; 0: off
+	LimitGuests      gate.Rate
 	LimitBuyer       gate.Rate
+	LimitSale        gate.Rate
+	BlockList        string // a file; empty: none
+	AllowList        string
 	Payments         Payments
 
 	LogFormat string // auto, json or text

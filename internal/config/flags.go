@@ -35,7 +35,12 @@ type Flags struct {
 	CaptchaURL     *string `name:"captcha-verify-url" placeholder:"URL" group:"Who may buy" help:"Who judges challenges by the siteverify protocol (Turnstile, hCaptcha, reCAPTCHA); needs DOORBUSTER_CAPTCHA_SECRET and a script of the shop's. Default: proof of work."`
 	TrustedProxies *string `name:"trusted-proxies" placeholder:"PREFIX,…" group:"Who may buy" help:"Proxies whose X-Forwarded-For counts, such as 10.0.0.0/8. Default: none."`
 	LimitAddress   *string `name:"limit-address" preset:"50:100" placeholder:"RATE[:BURST]" group:"Who may buy" help:"Requests a second, and at once, of one address; 0 is off."`
+	LimitNetwork   *string `name:"limit-network" preset:"16" placeholder:"N" group:"Who may buy" help:"How many times as much an IPv4 /24 or IPv6 /56 may, and a /48 twice that; 0 is off."`
+	LimitGuests    *string `name:"limit-guests" placeholder:"RATE[:BURST]" group:"Who may buy" help:"New guests a second, and at once, of one address; 0 is off. Default: 2:100, or off with --limit-address."`
 	LimitBuyer     *string `name:"limit-buyer" preset:"5:10" placeholder:"RATE[:BURST]" group:"Who may buy" help:"The same for the orders of one buyer; 0 is off."`
+	LimitSale      *string `name:"limit-sale" placeholder:"RATE[:BURST]" group:"Who may buy" help:"The same for the orders of one buyer in one sale, repeats aside; 0 is off. Default: 1:10, or off with --limit-buyer."`
+	BlockList      *string `name:"block-list" placeholder:"FILE" group:"Who may buy" help:"Addresses, prefixes and buyers (buyer:ID) that are turned away, one a line; read again when it changes."`
+	AllowList      *string `name:"allow-list" placeholder:"FILE" group:"Who may buy" help:"The same of those that pass the limits."`
 	Payments       *string `name:"payments" placeholder:"sandbox|none" group:"Who may buy" help:"Who takes the money: a cashier that only pretends, or the shop's own (POST …/paid). Default: sandbox where a node stands alone on a loopback address, else none."`
 
 	LogFormat *string `name:"log-format" preset:"auto" placeholder:"auto|json|text" group:"Logs" help:"Lines on stderr; auto is text on a terminal, else json."`

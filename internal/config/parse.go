@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -40,6 +42,7 @@ func parse(all settings) (*Config, shop.Faults) {
 	}
 	c.BuyerJWKSURL, c.LogFormat = text("buyer-jwks-url"), text("log-format")
 	c.CaptchaVerifyURL = text("captcha-verify-url")
+	c.BlockList, c.AllowList = text("block-list"), text("allow-list")
 	c.Hosts, c.PageOrigins = split(strings.ToLower(text("hosts"))), split(text("page-origins"))
 
 	c.CacheTags = CacheTags(text("cache-tags"))
@@ -47,10 +50,7 @@ func parse(all settings) (*Config, shop.Faults) {
 	var err error
 	c.TrustedProxies, err = gate.ParsePrefixes(text("trusted-proxies"))
 	wrong("trusted-proxies", err)
-	c.LimitAddress, err = gate.ParseRate(text("limit-address"))
-	wrong("limit-address", err)
-	c.LimitBuyer, err = gate.ParseRate(text("limit-buyer"))
-	wrong("limit-buyer", err)
+	c.parseLimits(text, wrong)
 	c.LogLevel, err = parseLevel(text("log-level"))
 	wrong("log-level", err)
 
@@ -59,6 +59,69 @@ func parse(all settings) (*Config, shop.Faults) {
 		c.Payments = c.paymentsDefault()
 	}
 	return c, faults
+}
+
+// Limits that are not given, where the one that they go with is on.
+const (
+	limitGuestsDefault = "2:100" // a whole office that opens the page at once gets in
+	limitSaleDefault   = "1:10"
+)
+
+func (c *Config) parseLimits(text func(name string) string, wrong func(name string, err error)) {
+	for _, limit := range []struct {
+		name   string
+		rate   *gate.Rate
+		preset string
+		with   *gate.Rate
+	}{
+		{"limit-address", &c.LimitAddress, "", nil},
+		{"limit-buyer", &c.LimitBuyer, "", nil},
+		{"limit-guests", &c.LimitGuests, limitGuestsDefault, &c.LimitAddress},
+		{"limit-sale", &c.LimitSale, limitSaleDefault, &c.LimitBuyer},
+	} {
+		value := text(limit.name)
+		if value == "" && (limit.with == nil || limit.with.Off()) {
+			value = "0"
+		}
+		var err error
+		*limit.rate, err = gate.ParseRate(cmp.Or(value, limit.preset))
+		wrong(limit.name, err)
+	}
+	var err error
+	c.LimitNetwork, err = parseTimes(text("limit-network"))
+	wrong("limit-network", err)
+}
+
+// timesMax is how many times as much as an address a network may at most: all
+// that an IPv4 /24 has.
+const timesMax = 256
+
+func parseTimes(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > timesMax {
+		return 0, fmt.Errorf("%q is not a whole number from 0 (no limit) to %d; write such as 16", text, timesMax)
+	}
+	return n, nil
+}
+
+// checkLists reads the list files once: a node that starts without the list that
+// it was given would let in whom it keeps out.
+func (c *Config) checkLists() (faults shop.Faults) {
+	for _, file := range []struct {
+		name, path string
+		list       shop.List
+	}{{"block-list", c.BlockList, shop.Block}, {"allow-list", c.AllowList, shop.Allow}} {
+		if file.path == "" {
+			continue
+		}
+		_, err := gate.ReadEntries(file.list, file.path)
+		if lines, ok := errors.AsType[shop.Faults](err); ok {
+			faults = append(faults, lines...)
+		} else if err != nil {
+			faults = append(faults, shop.Fault{Field: c.setting(file.name).label(), Wrong: err.Error()})
+		}
+	}
+	return faults
 }
 
 // paymentsDefault pretends to take money only where no stranger can come in.
@@ -130,7 +193,7 @@ func (c *Config) check() shop.Faults {
 		wrong("log-format", fmt.Sprintf("%q is not known; write auto, json or text", c.LogFormat))
 	}
 	c.checkStores(wrong)
-	return faults
+	return append(faults, c.checkLists()...)
 }
 
 // checkStores judges the addresses of what a distributed node needs. The URLs

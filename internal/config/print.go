@@ -16,8 +16,13 @@ func (c *Config) Print(to io.Writer) error {
 			continue
 		}
 		value := s.value
-		if s.name == "payments" {
+		switch s.name { // what they are by default depends on others
+		case "payments":
 			value = string(c.Payments)
+		case "limit-guests":
+			value = c.LimitGuests.String()
+		case "limit-sale":
+			value = c.LimitSale.String()
 		}
 		if strings.HasSuffix(s.name, "-url") {
 			value = redactURL(value)

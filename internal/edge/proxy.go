@@ -121,7 +121,7 @@ func entry(listen string) string {
 type words struct{ Crowd, TooLarge, Gone string }
 
 func refusals() words {
-	crowd, _ := gate.Strangers()
+	crowd, _, _ := gate.Strangers()
 	say := func(no shop.Refusal) string { return string(wire.AppendRefusal(nil, &no)) }
 	return words{
 		Crowd:    say(crowd),

@@ -66,7 +66,7 @@ func parsePrefix(entry string) (netip.Prefix, error) {
 	if !prefix.Addr().Is4In6() {
 		return prefix, nil
 	}
-	return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-(128-32)), nil
+	return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-v4InV6), nil
 }
 
 // Client returns the address that a request comes from: the peer, unless the

@@ -14,11 +14,14 @@ import (
 
 // Gate is what a door asks before anything dear, in this order: Client, Admit,
 // Identify, AdmitBuyer, Challenges. All of it is safe for many callers at once,
-// and times are in Unix nanoseconds.
+// and times are in Unix nanoseconds. A limit that is nil is off.
 type Gate struct {
 	Proxies    *Proxies
-	Addresses  *Limiter // by KeyOf
+	Lists      Lists
+	Addresses  *Ladder  // by address, for each Ask but AskGuest
+	Guests     *Ladder  // by address, for AskGuest: each call makes a new buyer
 	Buyers     *Limiter // by the buyer's id; orders and challenges only
+	Sales      *Limiter // by sale and buyer; orders under new keys only, and challenges
 	Tokens     *Verifier
 	Challenger Challenger // may be nil where no sale has a challenge
 	// Suspect reports whether a buyer of a sale whose challenge is for suspects
@@ -27,17 +30,41 @@ type Gate struct {
 	Counts  Counts
 }
 
+// Ask is what a request is for. Each has limits of its own: whoever looks at
+// orders takes nothing from who buys behind the same address.
+type Ask uint8
+
+// The kinds of requests that are limited by address.
+const (
+	AskOrder Ask = iota // buys
+	AskGuest            // wants to be a buyer
+	AskRead             // anything else of the API
+)
+
 // errOtherSale answers a guest of one sale who tries another.
 var errOtherSale error = shop.Refusal{
 	Code:   shop.Forbidden,
 	Detail: "This token is good for another sale only. Ask for one of this sale.",
 }
 
+// Nobody is shut out without being told, and told who can undo it.
+var (
+	errBlockedAddress error = shop.Refusal{
+		Code:   shop.Forbidden,
+		Detail: "The shop takes no requests from your address. If that is a mistake, write to the shop: it can undo this at once. Another network may do until then.",
+	}
+	errBlockedBuyer error = shop.Refusal{
+		Code:   shop.Forbidden,
+		Detail: "The shop takes no new orders from you. If that is a mistake, write to the shop: it can undo this at once. Orders that you have stay yours.",
+	}
+)
+
 // Strangers returns what Admit and Identify refuse with, for who would write it
 // beforehand: they differ from call to call in how long to wait only.
-func Strangers() (crowd, nobody shop.Refusal) {
-	no, _ := errors.AsType[shop.Refusal](errUnauthorized)
-	return tooMany(0), no
+func Strangers() (crowd, nobody, blocked shop.Refusal) {
+	nobody, _ = errors.AsType[shop.Refusal](errUnauthorized)
+	blocked, _ = errors.AsType[shop.Refusal](errBlockedAddress)
+	return tooMany(0), nobody, blocked
 }
 
 // Client returns the address that counts as the buyer's.
@@ -46,14 +73,23 @@ func (g *Gate) Client(peer netip.Addr, forwarded [][]byte) netip.Addr {
 }
 
 // Admit lets a request of the address pass, or returns the refusal.
-func (g *Gate) Admit(client netip.Addr, now int64) error {
-	key := KeyOf(client)
-	ok, wait := g.Addresses.Allow(key[:], now)
-	if ok {
+func (g *Gate) Admit(ask Ask, client netip.Addr, now int64) error {
+	switch g.Lists.address(client) {
+	case shop.Allow:
 		return nil
+	case shop.Block:
+		g.Counts.add(BlockedAddress)
+		return errBlockedAddress
 	}
-	g.Counts.add(AddressLimit)
-	return g.Addresses.refusal(wait)
+	ladder, reasons := g.Addresses, [...]Reason{AddressLimit, NetworkLimit, NetworkLimit}
+	if ask == AskGuest {
+		ladder, reasons = g.Guests, [...]Reason{GuestLimit, GuestLimit, GuestLimit}
+	}
+	rung, err := ladder.take(ask, client, now)
+	if err != nil {
+		g.Counts.add(reasons[rung])
+	}
+	return err
 }
 
 // Identify tells whose token the Authorization header bears, or returns the
@@ -67,18 +103,34 @@ func (g *Gate) Identify(authorization []byte, now int64) (Identity, error) {
 }
 
 // AdmitBuyer lets an order of the buyer in the sale pass, or returns the
-// refusal.
-func (g *Gate) AdmitBuyer(who Identity, sale string, now int64) error {
+// refusal. repeat says that its key may have an answer already, which a blocked
+// buyer may hear: whoever lets it pass asks Blocks before anything new is taken.
+func (g *Gate) AdmitBuyer(who Identity, sale string, repeat bool, now int64) error {
 	if who.Sale != "" && who.Sale != sale {
 		g.Counts.add(OtherSale)
 		return errOtherSale
 	}
-	ok, wait := g.Buyers.AllowString(who.Buyer, now)
-	if ok {
+	listed := g.Lists.buyer(who.Buyer)
+	if listed == shop.Allow {
 		return nil
 	}
-	g.Counts.add(BuyerLimit)
-	return g.Buyers.refusal(wait)
+	if ok, wait := g.Buyers.AllowString(who.Buyer, now); !ok {
+		g.Counts.add(BuyerLimit)
+		return g.Buyers.refusal(wait)
+	}
+	if repeat {
+		return nil
+	}
+	if listed == shop.Block {
+		return g.TurnAway()
+	}
+	var space [keyMax]byte
+	key := append(append(append(space[:0], sale...), 0), who.Buyer...)
+	if ok, wait := g.Sales.Allow(key, now); !ok {
+		g.Counts.add(SaleLimit)
+		return g.Sales.refusal(wait)
+	}
+	return nil
 }
 
 // Challenges reports whether an order of the buyer in the sale needs a solved
@@ -105,13 +157,30 @@ func (g *Gate) Solved(ctx context.Context, task Task, proof []byte) (bool, error
 	return false, nil
 }
 
+// Blocks reports whether a buyer may take nothing new.
+func (g *Gate) Blocks(buyer string) bool { return g.Lists.buyer(buyer) == shop.Block }
+
+// TurnAway returns what a blocked buyer hears, and counts it.
+func (g *Gate) TurnAway() error {
+	g.Counts.add(BlockedBuyer)
+	return errBlockedBuyer
+}
+
+// keyMax has room for the longest sale id, a zero and the longest buyer id.
+const keyMax = 64 + 1 + shop.BuyerMax
+
 // Reason is why the gate refused: a closed set, fit for metric labels.
 type Reason uint8
 
 // The reasons.
 const (
 	AddressLimit Reason = iota
+	NetworkLimit
+	GuestLimit
 	BuyerLimit
+	SaleLimit
+	BlockedAddress
+	BlockedBuyer
 	BadToken
 	OtherSale
 	Unsolved
@@ -124,8 +193,18 @@ func (r Reason) String() string {
 	switch r {
 	case AddressLimit:
 		return "address_limit"
+	case NetworkLimit:
+		return "network_limit"
+	case GuestLimit:
+		return "guest_limit"
 	case BuyerLimit:
 		return "buyer_limit"
+	case SaleLimit:
+		return "sale_limit"
+	case BlockedAddress:
+		return "blocked_address"
+	case BlockedBuyer:
+		return "blocked_buyer"
 	case BadToken:
 		return "bad_token"
 	case OtherSale:

@@ -69,7 +69,7 @@ func NewLimiter(rate Rate, slots int) *Limiter {
 // will pass. A refused request costs the key nothing. now is in nanoseconds
 // of one clock, whatever its zero; if it leaps back, keys are forgotten.
 func (l *Limiter) Allow(key []byte, now int64) (ok bool, retryAfter time.Duration) {
-	if l.cost == 0 {
+	if l.off() {
 		return true, 0
 	}
 	return l.take(maphash.Bytes(l.seed, key), uint64(now)>>tickShift) //nolint:gosec // times wrap as they like
@@ -77,19 +77,37 @@ func (l *Limiter) Allow(key []byte, now int64) (ok bool, retryAfter time.Duratio
 
 // AllowString is Allow for a key that is a string.
 func (l *Limiter) AllowString(key string, now int64) (ok bool, retryAfter time.Duration) {
-	if l.cost == 0 {
+	if l.off() {
 		return true, 0
 	}
 	return l.take(maphash.String(l.seed, key), uint64(now)>>tickShift) //nolint:gosec // times wrap as they like
 }
 
+// off reports whether everything passes; so it does by no limiter at all.
+func (l *Limiter) off() bool { return l == nil || l.cost == 0 }
+
+// giveBack gives a request that Allow took a moment ago back to key. Where the
+// key was forgotten since, there is nothing to give back.
+func (l *Limiter) giveBack(key []byte, now int64) {
+	if l.off() {
+		return
+	}
+	hash, tick := maphash.Bytes(l.seed, key), uint64(now)>>tickShift //nolint:gosec // times wrap as they like
+	first := hash & l.sets * setSlots
+	set := l.slots[first : first+setSlots]
+	print := printOf(hash)
+	for {
+		slot, word := l.find(set, print, tick)
+		if word>>timeBits != print || slot.CompareAndSwap(word, print<<timeBits|(word-l.cost)&timeMask) {
+			return
+		}
+	}
+}
+
 func (l *Limiter) take(hash, now uint64) (bool, time.Duration) {
 	first := hash & l.sets * setSlots
 	set := l.slots[first : first+setSlots]
-	print := hash >> timeBits
-	if print == 0 {
-		print = 1 // a word of 0 is a vacant slot
-	}
+	print := printOf(hash)
 	for { // a lost race means that another request got on
 		slot, word := l.find(set, print, now)
 		debt := uint64(0)
@@ -105,6 +123,9 @@ func (l *Limiter) take(hash, now uint64) (bool, time.Duration) {
 		}
 	}
 }
+
+// printOf is what a slot keeps of a key's hash. A word of 0 is a vacant slot.
+func printOf(hash uint64) uint64 { return max(1, hash>>timeBits) }
 
 // find returns the slot of the key, else the one that can best be spared:
 // a vacant one, else the one whose key was or will be idle first.

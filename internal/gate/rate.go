@@ -63,6 +63,12 @@ func (r Rate) check() error {
 	return nil
 }
 
+// times returns the rate of so many keys together, as far as a limiter goes.
+func (r Rate) times(n int) Rate {
+	most := min(float64(n), rateMax/r.PerSecond, float64(burstMax)/float64(r.Burst)) // both grow alike: a burst takes no longer to come back
+	return Rate{PerSecond: r.PerSecond * most, Burst: int(float64(r.Burst) * most)}
+}
+
 // Off reports whether the rate limits nothing.
 func (r Rate) Off() bool { return r.PerSecond == 0 }
 

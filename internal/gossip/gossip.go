@@ -55,6 +55,7 @@ type Gossip struct {
 	Moved   func(sale string)       // units of a sale moved
 	Changed func(sale string)       // its document or its phase changed
 	Wanted  func(Want)
+	Listed  func() // the block or the allow list changed
 	Gap     func() // anything may have happened
 	Log     *slog.Logger
 
@@ -84,6 +85,15 @@ func (g *Gossip) TellMoved(sale string) { g.tellSale(itemMoved, sale) }
 
 // TellChanged says that a sale's document or phase changed.
 func (g *Gossip) TellChanged(sale string) { g.tellSale(itemChanged, sale) }
+
+// TellListed says that the block or the allow list changed.
+func (g *Gossip) TellListed() {
+	g.tell(func(to []byte, cut func(end int)) []byte {
+		to = append(to, itemListed)
+		cut(len(to))
+		return to
+	})
+}
 
 func (g *Gossip) tellSale(item byte, sale string) {
 	g.tell(func(to []byte, cut func(end int)) []byte {
@@ -215,6 +225,8 @@ func (g *Gossip) take(item byte, r *reader) {
 		if want := r.want(); !r.bad {
 			g.Wanted(want)
 		}
+	case itemListed:
+		g.Listed()
 	default:
 		r.bad = true
 	}

@@ -28,6 +28,7 @@ type ears struct {
 	moved     []string
 	changed   []string
 	wants     []Want
+	listed    int
 	gaps      atomic.Int64
 	news      chan struct{}
 }
@@ -47,6 +48,7 @@ func listen(t *testing.T, line Line, self uint64) *ears {
 		Moved:   func(sale string) { note(func() { e.moved = append(e.moved, sale) }) },
 		Changed: func(sale string) { note(func() { e.changed = append(e.changed, sale) }) },
 		Wanted:  func(w Want) { note(func() { e.wants = append(e.wants, w) }) },
+		Listed:  func() { note(func() { e.listed++ }) },
 		Gap:     func() { note(func() { e.gaps.Add(1) }) },
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -98,9 +100,10 @@ func TestNewsReachesEveryOtherNode(t *testing.T) {
 	a.TellMoved("retro-85")
 	a.TellChanged("ticket-26")
 	a.TellWanted(want)
+	a.TellListed()
 	for _, other := range []*ears{b, c} {
 		other.until(t, "all is heard", func() bool {
-			return len(other.decisions) == 2 && len(other.moved) == 1 && len(other.changed) == 1 && len(other.wants) == 1
+			return len(other.decisions) == 2 && len(other.moved) == 1 && len(other.changed) == 1 && len(other.wants) == 1 && other.listed == 1
 		})
 		if diff := cmp.Diff(said, other.decisions); diff != "" {
 			t.Errorf("decisions (-said +heard)\n%s", diff)
@@ -109,7 +112,7 @@ func TestNewsReachesEveryOtherNode(t *testing.T) {
 			t.Errorf("heard %v and %v", other.moved, other.wants)
 		}
 	}
-	if len(a.decisions)+len(a.moved)+len(a.wants) > 0 {
+	if len(a.decisions)+len(a.moved)+len(a.wants)+a.listed > 0 {
 		t.Error("a node hears itself")
 	}
 }
@@ -165,12 +168,13 @@ func FuzzHear(f *testing.F) {
 	sample.TellDecided([]ledger.Decision{decision(1), decision(2)})
 	sample.TellMoved("retro-85")
 	sample.TellChanged("retro-85")
+	sample.TellListed()
 	sample.TellWanted(Want{Bucket: shop.Bucket{Sale: "s", Number: 1}, SKU: "x", Quantity: 1})
 	f.Add(sample.next())
 	f.Add([]byte{})
 	f.Add([]byte{layout, 0, 0, 0, 0, 0, 0, 0, 1, itemMoved, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(_ *testing.T, message []byte) {
-		g := &Gossip{Self: 1, Decided: func([]ledger.Decision) {}, Moved: func(string) {}, Changed: func(string) {}, Wanted: func(Want) {}}
+		g := &Gossip{Self: 1, Decided: func([]ledger.Decision) {}, Moved: func(string) {}, Changed: func(string) {}, Wanted: func(Want) {}, Listed: func() {}}
 		g.hear(message)
 	})
 }

@@ -17,6 +17,7 @@ const (
 	itemMoved    = 2
 	itemWant     = 3
 	itemChanged  = 4
+	itemListed   = 5
 )
 
 func appendDecision(to []byte, d *ledger.Decision) []byte {

@@ -30,6 +30,7 @@ func (n *Node) wireDoors() {
 	n.admin = &admin.Door{
 		Token: c.AdminToken, Publisher: n.publishNow, Sales: n.ledger, Orders: n.ledger, Supply: n.ledger,
 		Audit: n.auditor.Sale, Pay: n.cashier.Pay, Cancel: n.cashier.Cancel, Changed: n.changed,
+		Lists: n.ledger, Filed: n.lists.Filed, Listed: n.listed, Now: n.ledger.Clock().Now,
 		Health: n.adminHealth, Metrics: n.metrics(), Log: n.options.Log,
 	}
 }
@@ -81,10 +82,23 @@ func (n *Node) changed(sale string) {
 	if n.gossip != nil {
 		n.gossip.TellChanged(sale)
 	}
+	await(n.herald.Renew(sale))
+}
+
+// listed waits until the gate knows what an operator did to its lists.
+func (n *Node) listed() {
+	if n.gossip != nil {
+		n.gossip.TellListed()
+	}
+	await(n.lists.Renew())
+}
+
+// await waits for what is shown, within what an operator may wait.
+func await(shown <-chan struct{}) {
 	timer := time.NewTimer(showMax)
 	defer timer.Stop()
 	select {
-	case <-n.herald.Renew(sale):
+	case <-shown:
 	case <-timer.C:
 	}
 }

@@ -72,6 +72,7 @@ type Node struct {
 	sweeper  *fulfil.Sweeper
 	supplier *supply.Supplier
 	herald   *herald.Herald
+	lists    *herald.Lists
 	expirer  *expiry.Expirer
 	cashier  *cashier.Cashier
 	auditor  *audit.Auditor
@@ -144,8 +145,10 @@ func (n *Node) openGate() error {
 	}
 	n.gate = &gate.Gate{
 		Proxies:    gate.NewProxies(c.TrustedProxies),
-		Addresses:  gate.NewLimiter(c.LimitAddress, gate.LimiterSlots),
+		Addresses:  gate.NewLadder(c.LimitAddress, c.LimitNetwork, gate.LimiterSlots),
+		Guests:     gate.NewLadder(c.LimitGuests, c.LimitNetwork, gate.LimiterSlots),
 		Buyers:     gate.NewLimiter(c.LimitBuyer, gate.LimiterSlots),
+		Sales:      gate.NewLimiter(c.LimitSale, gate.LimiterSlots),
 		Tokens:     tokens,
 		Challenger: challenger,
 	}
@@ -183,6 +186,7 @@ func (n *Node) openBooks(ctx context.Context) error {
 			return err
 		}
 	}
+	n.lists.Round(ctx)
 	n.herald.Round(ctx, true)
 	return nil
 }

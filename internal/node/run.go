@@ -102,7 +102,7 @@ func (n *Node) drain(served doors, closeOperators func()) error {
 // walkers are all that walks the road, each under the name it is reported by.
 func (n *Node) walkers() map[string]walker {
 	all := map[string]walker{
-		"herald": n.herald, "sweeper": n.sweeper, "expirer": n.expirer, "auditor": n.auditor,
+		"herald": n.herald, "lists": n.lists, "sweeper": n.sweeper, "expirer": n.expirer, "auditor": n.auditor,
 		"pressure": n.pressure,
 	}
 	for i := range workers {

@@ -41,6 +41,9 @@ func (n *Node) wireRoad() error {
 		Sales: n.ledger, Supply: n.ledger, Stock: n.stock, Board: n.board, Clock: n.ledger.Clock(),
 		Tend: n.tend, Told: true, Log: log,
 	}
+	n.lists = &herald.Lists{
+		Ledger: n.ledger, Gate: &n.gate.Lists, Files: listFiles(n.options.Config), Now: n.ledger.Clock().Now, Wall: time.Now, Log: log,
+	}
 	if n.gossip != nil {
 		n.herald.CatchUp, n.herald.Watch, n.herald.Flipped = n.catchUp, watched, n.gossip.TellChanged
 	}
@@ -84,6 +87,16 @@ func (n *Node) wirePayments() {
 	if n.sandbox != nil { // a nil *Provider in an interface is not nil
 		n.cashier.Provider, n.expirer.Provider = n.sandbox, n.sandbox
 	}
+}
+
+// listFiles are the files that the gate's lists are kept in.
+func listFiles(c *config.Config) (files []herald.ListFile) {
+	for _, file := range []herald.ListFile{{List: shop.Block, Path: c.BlockList}, {List: shop.Allow, Path: c.AllowList}} {
+		if file.Path != "" {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // openSandbox opens the cashier that only pretends, where it was asked for.

@@ -19,6 +19,7 @@ func (n *Node) wireGossip() {
 		Moved:   func(sale string) { n.herald.Touch(sale) },
 		Changed: func(sale string) { n.herald.Renew(sale) },
 		Wanted:  n.wanted,
+		Listed:  func() { n.lists.Renew() },
 		Gap:     n.missed,
 	}
 }
@@ -110,6 +111,7 @@ func (n *Node) touch(sale string) {
 
 // missed hears that news may have been lost: every sale is looked at.
 func (n *Node) missed() {
+	n.lists.Renew()
 	for _, notice := range n.board.Notices() {
 		n.herald.Renew(notice.Sale.ID)
 	}

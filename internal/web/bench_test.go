@@ -34,7 +34,7 @@ func hot(t testing.TB) map[string]*scene {
 	h.door.Gate.Proxies = gate.NewProxies(prefixes(t, "192.0.2.0/24"))
 	h.door.prepare()
 	strict := build(t).publish(sneakers())
-	strict.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 1}, 64)
+	strict.door.Gate.Addresses = gate.NewLadder(gate.Rate{PerSecond: 0.01, Burst: 1}, 0, 64)
 	strict.door.Gate.Proxies = h.door.Gate.Proxies
 	strict.door.prepare()
 	ask := func(sale, token string) string {

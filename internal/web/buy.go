@@ -34,10 +34,10 @@ type purchase struct {
 //  2. the sale's notice (404; 409 not open, paused, closed, sold out; 503), and
 //     the opening key of a strict one (403), and whether there is room at the
 //     desk (503), written beforehand, for every key that has no answer yet
-//  3. the address's limit (429)
-//  4. the token (401), of this sale (403), and the buyer's limit (429):
-//     strangers learn nothing about bodies, and spend nobody's limit; then the
-//     check 2 for whoever came with somebody else's key
+//  3. the address: blocked (403), its limits (429)
+//  4. the token (401); the check 2 for whoever came with somebody else's key;
+//     this sale (403), the buyer: blocked (403), the limits (429): strangers
+//     learn nothing about bodies, and spend nobody's limit
 //  5. the content type (415), then the body (400)
 //  6. the item's notice (409), likewise
 //  7. the challenge (403), where the sale has one: nobody works for an item
@@ -45,7 +45,7 @@ type purchase struct {
 //  8. the desk
 func (d *Door) buy(ctx context.Context, rc *fasthttp.RequestCtx, sale []byte) {
 	p, ok := d.greet(rc, sale)
-	if !ok || !d.admit(rc) || !d.identify(rc, &p.who) || !d.admitBuyer(rc, &p) || !d.recognise(rc, &p) || !d.read(rc, &p) || !d.prove(ctx, rc, &p) {
+	if !ok || !d.admit(rc, gate.AskOrder) || !d.identify(rc, &p.who) || !d.recognise(rc, &p) || !d.admitBuyer(rc, &p) || !d.read(rc, &p) || !d.prove(ctx, rc, &p) {
 		return
 	}
 	if !d.enter(&p) {
@@ -175,8 +175,20 @@ func (d *Door) ask(ctx context.Context, rc *fasthttp.RequestCtx, p *purchase) (a
 	if p.key == nil {
 		wish.Key = d.NewName()
 	}
+	if p.known && d.Gate.Blocks(p.who.Buyer) {
+		return d.again(ctx, wish)
+	}
 	answer, err = d.Desk.Buy(ctx, wish)
 	d.Counts.Latency.Observe(d.Wall().Sub(rc.Time()))
+	return answer, err
+}
+
+// again tells a blocked buyer of an order that is there already.
+func (d *Door) again(ctx context.Context, wish checkout.Wish) (checkout.Answer, error) {
+	answer, found, err := d.Desk.Again(ctx, wish)
+	if err == nil && !found {
+		err = d.Gate.TurnAway()
+	}
 	return answer, err
 }
 
@@ -211,12 +223,12 @@ func (d *Door) personal(rc *fasthttp.RequestCtx, status int, body []byte) {
 	rc.Response.SetBody(body)
 }
 
-// admit asks for the address's limit; false: it has answered.
-func (d *Door) admit(rc *fasthttp.RequestCtx) bool {
+// admit asks whether the address may come, and this often; false: it has answered.
+func (d *Door) admit(rc *fasthttp.RequestCtx, ask gate.Ask) bool {
 	if c, ok := rc.Conn().(*conn); ok && c.admitted {
 		return true // asked already, before the request was parsed
 	}
-	if err := d.Gate.Admit(d.client(rc), d.Now().UnixNano()); err != nil {
+	if err := d.Gate.Admit(ask, d.client(rc), d.Now().UnixNano()); err != nil {
 		d.refuse(rc, err)
 		return false
 	}
@@ -253,7 +265,7 @@ func (d *Door) identify(rc *fasthttp.RequestCtx, who *gate.Identity) bool {
 
 // admitBuyer asks for the buyer's limit; false: it has answered.
 func (d *Door) admitBuyer(rc *fasthttp.RequestCtx, p *purchase) bool {
-	if err := d.Gate.AdmitBuyer(p.who, p.shown.notice.Sale.ID, d.Now().UnixNano()); err != nil {
+	if err := d.Gate.AdmitBuyer(p.who, p.shown.notice.Sale.ID, p.known, d.Now().UnixNano()); err != nil {
 		d.refuse(rc, err)
 		return false
 	}

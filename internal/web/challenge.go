@@ -28,7 +28,7 @@ func (d *Door) writeUnproven(sale string) refusal {
 // more than any refusal.
 func (d *Door) challenge(rc *fasthttp.RequestCtx, sale []byte) {
 	p, ok := d.greet(rc, sale)
-	if !ok || !d.identify(rc, &p.who) || !d.admitBuyer(rc, &p) {
+	if !ok || !d.identify(rc, &p.who) || !d.recognise(rc, &p) || !d.admitBuyer(rc, &p) {
 		return
 	}
 	switch {

@@ -223,9 +223,9 @@ func (h *house) stay() net.Conn {
 
 func TestTrustedProxiesTakeAnyNumberOfPlaces(t *testing.T) {
 	proxy := netip.MustParseAddr("10.0.0.1")
-	hall := &hall{max: 10, perAddress: 1, by: map[gate.AddressKey]int{}, trusts: func(a netip.Addr) bool { return a == proxy }}
+	hall := &hall{max: 10, perAddress: 1, by: map[gate.AddressKey]int{}, spares: func(a netip.Addr) bool { return a == proxy }}
 	for range 5 {
-		if no := hall.enter(proxy, !hall.trusts(proxy)); no != nil {
+		if no := hall.enter(proxy, !hall.spares(proxy)); no != nil {
 			t.Fatalf("got %s", no)
 		}
 	}

@@ -90,7 +90,7 @@ func (d *Door) handle(ctx context.Context, rc *fasthttp.RequestCtx) {
 	case !route.allows(method):
 		rc.Response.Header.Set("Allow", route.methods())
 		d.say(rc, &d.said.wrongMethod)
-	case route.limited() && !d.admit(rc): // has answered
+	case route.limited() && !d.admit(rc, route.ask()): // has answered
 	default:
 		d.serve(ctx, rc, stop{route: route, name: name})
 	}

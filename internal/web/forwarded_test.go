@@ -67,7 +67,7 @@ func TestAQuickRefusalCountsForWhomAnyOtherDoes(t *testing.T) {
 			for way, field := range map[string]string{"quick": "", "slow": "Connection: TE\r\n"} {
 				h := build(t).publish(sneakers()).walk().work()
 				h.door.Gate.Proxies = gate.NewProxies(prefixes(t, list))
-				h.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 7}, 64)
+				h.door.Gate.Addresses = gate.NewLadder(gate.Rate{PerSecond: 0.01, Burst: 7}, 0, 64)
 				moment := time.Now()
 				h.door.Now = func() time.Time { return moment }
 				h.door.Jitter = func(int64) int64 { return 0 }

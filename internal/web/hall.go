@@ -25,7 +25,7 @@ const (
 type hall struct {
 	net.Listener
 	clock      func() time.Time
-	trusts     func(netip.Addr) bool // proxies bring many buyers over few addresses
+	spares     func(netip.Addr) bool // proxies, and those on the allow list, bring many buyers over few addresses
 	max        int
 	perAddress int
 	quick      func(c *conn, p, into []byte) (int, []byte)
@@ -41,7 +41,7 @@ type hall struct {
 
 func newHall(listener net.Listener, d *Door, full, crowded []byte) *hall {
 	return &hall{
-		Listener: listener, clock: d.Wall, trusts: d.Gate.Proxies.Trusts,
+		Listener: listener, clock: d.Wall, spares: func(peer netip.Addr) bool { return d.Gate.Proxies.Trusts(peer) || d.Gate.Lists.Allows(peer) },
 		max: d.Options.ConnsMax, perAddress: d.Options.ConnsPerAddressMax,
 		quick: d.quick, room: &d.answers,
 		full: full, crowded: crowded, turnedAway: &d.Counts.TurnedAway,
@@ -61,7 +61,7 @@ func (h *hall) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		peer := addressOf(raw)
-		counted := !h.trusts(peer)
+		counted := !h.spares(peer)
 		answer := h.enter(peer, counted)
 		if answer == nil {
 			return &conn{Conn: raw, peer: peer, clock: h.clock, hall: h, leave: func() { h.leave(peer, counted) }}, nil

@@ -153,7 +153,7 @@ func TestOnlyATrustedProxyTellsTheClientsAddress(t *testing.T) {
 		prefixes, err := gate.ParsePrefixes(trusted)
 		must(t, err)
 		h.door.Gate.Proxies = gate.NewProxies(prefixes)
-		h.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.1, Burst: 1}, 1<<10)
+		h.door.Gate.Addresses = gate.NewLadder(gate.Rate{PerSecond: 0.1, Burst: 1}, 0, 1<<10)
 		h.open()
 		for i := range 5 {
 			client := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}).String()

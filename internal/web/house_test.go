@@ -101,8 +101,7 @@ func build(t testing.TB) *house {
 	h.door = &Door{
 		Desk: desk, Board: board, Pages: pages, Guests: signer,
 		Gate: &gate.Gate{
-			Proxies: &gate.Proxies{}, Addresses: gate.NewLimiter(gate.Rate{}, 0), Buyers: gate.NewLimiter(gate.Rate{}, 0), Tokens: tokens,
-			Challenger: challenger,
+			Proxies: &gate.Proxies{}, Tokens: tokens, Challenger: challenger,
 		},
 		Pressure:     gate.NewPressure(gate.OrdersMax),
 		StartPayment: till.Start,

@@ -35,7 +35,7 @@ func TestALackOfFilesIsWaitedOut(t *testing.T) {
 			faults: []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED},
 		}
 		h := &hall{
-			Listener: p, clock: time.Now, trusts: func(netip.Addr) bool { return false },
+			Listener: p, clock: time.Now, spares: func(netip.Addr) bool { return false },
 			max: 1, perAddress: 1, by: map[gate.AddressKey]int{},
 		}
 		want, began := time.Duration(len(p.faults))*acceptRest, time.Now()

@@ -302,9 +302,16 @@ func apiCalls(h *house) map[string]call {
 func witnessLimits(t *testing.T, seen witness) {
 	t.Helper()
 	h := build(t).publish(sneakers())
-	h.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 1}, 64)
+	h.door.Gate.Addresses = gate.NewLadder(gate.Rate{PerSecond: 0.01, Burst: 1}, 0, 64)
+	h.door.Gate.Guests = h.door.Gate.Addresses
 	h.open()
 	h.do(call{path: "/api/v1/sales"})
+	h.do(apiCalls(h)["POST /api/v1/guests"])
+	h.do(call{method: "POST", path: toRetro})
+	for operation, c := range apiCalls(h) {
+		seen.saw(operation, h.do(c))
+	}
+	block(h, "127.0.0.0/8")
 	for operation, c := range apiCalls(h) {
 		seen.saw(operation, h.do(c))
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/doorbuster/doorbuster/internal/wire"
 )
 
-// Most of a crowd hears one of three things: the refusal of every new order,
-// the state that pages poll, or that it came too often or without a token. On
+// Most of a crowd hears one of these: the refusal of every new order,
+// the state that pages poll, or that it is blocked, came too often or has no token. On
 // a connection that the server knows already, these are answered from the
 // bytes of the request, before the server parses them: to the byte what the
 // handlers would answer, for 0.6 of their cost. Whatever is unusual about a
@@ -42,7 +42,7 @@ const (
 )
 
 // turned are the scripts for who is turned away at the gate.
-type turned struct{ crowd, nobody, early, shed *script }
+type turned struct{ crowd, nobody, blocked, early, shed *script }
 
 // script makes a script of an answer's parts. Its fields stand where the server
 // would write them.
@@ -194,12 +194,14 @@ func (d *Door) scriptTurned() (t turned) {
 	if d.origins == nil {
 		return t
 	}
-	crowd, nobody := gate.Strangers()
+	crowd, nobody, blocked := gate.Strangers()
 	t.crowd = d.scriptWait(&crowd)
 	t.shed = d.scriptWait(d.said.overloaded.of)
 	t.nobody = d.script(wire.Status(nobody.Code), wire.ProblemType, notStored+"Www-Authenticate: Bearer\r\n", wire.AppendRefusal(nil, &nobody))
 	t.nobody.count = d.refused(nobody.Code)
 	t.early = d.scriptRefusal(&d.said.noPass)
+	t.blocked = d.script(wire.Status(blocked.Code), wire.ProblemType, notStored, wire.AppendRefusal(nil, &blocked))
+	t.blocked.count = d.refused(blocked.Code)
 	return t
 }
 
@@ -247,7 +249,7 @@ func (d *Door) recite(s *script, wait time.Duration, into []byte) []byte {
 	return into
 }
 
-// turnAway refuses who comes too often or without a token. Who may pass has
+// turnAway refuses who is blocked, comes too often or has no token. Who may pass has
 // paid the address's limit, which the server's turn does not ask again.
 func (d *Door) turnAway(c *conn, into []byte) ([]byte, bool) {
 	client, ok := d.clientOf(c)
@@ -255,7 +257,11 @@ func (d *Door) turnAway(c *conn, into []byte) ([]byte, bool) {
 		return into, false
 	}
 	now := d.Now().UnixNano()
-	if no, ok := errors.AsType[shop.Refusal](d.Gate.Admit(client, now)); ok {
+	no, refused := errors.AsType[shop.Refusal](d.Gate.Admit(gate.AskOrder, client, now))
+	switch {
+	case refused && no.Code == shop.Forbidden:
+		return d.recite(d.turned.blocked, 0, into), true
+	case refused:
 		return d.recite(d.turned.crowd, no.RetryAfter, into), true
 	}
 	if _, err := d.Gate.Identify(c.frame.seen.authorization, now); err != nil {

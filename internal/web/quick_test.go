@@ -74,7 +74,7 @@ func TestAQuickAnswerIsTheSameAsAnyOther(t *testing.T) {
 func TestAQuickRefusalSpendsNoMoreThanAnyOther(t *testing.T) {
 	for name, field := range map[string]string{"quick": "", "slow": "Connection: TE\r\n"} {
 		h := build(t).publish(sneakers()).walk().work()
-		h.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 4}, 64)
+		h.door.Gate.Addresses = gate.NewLadder(gate.Rate{PerSecond: 0.01, Burst: 4}, 0, 64)
 		h.open()
 		body := `{"sku":"eu-42","quantity":1}`
 		request := func(token string) string {
@@ -100,7 +100,7 @@ func TestAQuickRefusalSpendsNoMoreThanAnyOther(t *testing.T) {
 func TestAQuickRefusalKnowsProxies(t *testing.T) {
 	h := build(t).publish(sneakers()).walk().work()
 	h.door.Gate.Proxies = gate.NewProxies(prefixes(t, "127.0.0.0/8"))
-	h.door.Gate.Addresses = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 1}, 64)
+	h.door.Gate.Addresses = gate.NewLadder(gate.Rate{PerSecond: 0.01, Burst: 1}, 0, 64)
 	h.open()
 	request := "POST " + toRetro + " HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.%d\r\n\r\n"
 	for i, answer := range h.spoken(fmt.Sprintf(request, 1), fmt.Sprintf(request, 2), fmt.Sprintf(request, 1)) {

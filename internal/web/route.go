@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
 )
 
 // route is where a path leads.
@@ -128,6 +130,18 @@ func (r route) posts() bool {
 // does for the API; an order is looked at by its sale's notice first, and what
 // is the same for everybody is cheaper to give than to count.
 func (r route) limited() bool { return r >= toSales && r <= toGuests && r != toBuy }
+
+// ask is what the limits take a request for.
+func (r route) ask() gate.Ask {
+	switch r {
+	case toBuy:
+		return gate.AskOrder
+	case toGuests:
+		return gate.AskGuest
+	default:
+		return gate.AskRead
+	}
+}
 
 // crossOrigin reports whether pages of other origins may read the answer.
 func (r route) crossOrigin() bool { return r >= toSales && r <= toGuests || r == toState }
