@@ -30,6 +30,7 @@ type program struct {
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run a node: sell, until told to stop."`
 	Sale    saleCommands   `cmd:"" help:"Publish, watch and steer sales on a running node."`
+	List    listsCommands  `cmd:"" help:"Block and allow addresses, prefixes and buyers on running nodes."`
 	Token   tokenCommand   `cmd:"" help:"Print a buyer token, for tests and scripts."`
 	Audit   auditCommand   `cmd:"" help:"Ask whether the books are right; also while nodes run."`
 	Export  exportCommand  `cmd:"" help:"Write a sale's page as plain files for any CDN."`

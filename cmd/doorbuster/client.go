@@ -19,7 +19,7 @@ import (
 
 const (
 	clientTimeout = 30 * time.Second // an audit of many orders takes its time
-	answerMax     = 16 << 20         // bytes
+	answerMax     = 64 << 20         // bytes; both lists, full, are half of that
 )
 
 // nodeFlags say which node to ask, and with what token.

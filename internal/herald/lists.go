@@ -116,7 +116,7 @@ func (l *Lists) Round(ctx context.Context) {
 	defer close(looked) // after the gate knows
 	news := l.ask(ctx)
 	for i := range l.Files {
-		news = l.read(i) || news
+		news = l.read(ctx, i) || news
 	}
 	now := l.Now()
 	if !news && (l.ends.IsZero() || now.Before(l.ends)) {
@@ -150,7 +150,7 @@ func (l *Lists) ask(ctx context.Context) (news bool) {
 }
 
 // read reads a file where it has changed.
-func (l *Lists) read(i int) (news bool) {
+func (l *Lists) read(ctx context.Context, i int) (news bool) {
 	file, path := &l.files[i], l.Files[i].Path
 	about, err := os.Stat(path)
 	same := err == nil && l.unchanged(file.about, about)
@@ -158,7 +158,7 @@ func (l *Lists) read(i int) (news bool) {
 	if err == nil && !same {
 		entries, err = gate.ReadEntries(l.Files[i].List, path)
 	}
-	l.fault(context.Background(), &file.failing, path, err)
+	l.fault(ctx, &file.failing, path, err)
 	if same || err != nil {
 		return false
 	}

@@ -22,7 +22,8 @@ const (
 type collector struct {
 	node *Node
 
-	refusals, gate, orders     *prometheus.Desc
+	refusals, gate, places     *prometheus.Desc
+	orders                     *prometheus.Desc
 	answers, reports, seconds  *prometheus.Desc
 	units, free, depth, oldest *prometheus.Desc
 	broken, bumps, leaks       *prometheus.Desc
@@ -42,6 +43,7 @@ func newCollector(n *Node) *collector {
 		sheds:     desc("sheds_total", "Requests turned away because the node has more than it bears, by why.", "reason"),
 		limit:     desc("limit_orders", "New orders that may be on their way at once; below its usual value while what stands behind is slow or the processor short."),
 		inside:    desc("limit_orders_inside", "New orders that are on their way."),
+		places:    desc("connections_refused_total", "Buyers' connections that found no place: none at all, or none for their address.", "reason"),
 		orders:    desc("orders_total", "Orders decided by this node since it started, by the status decided.", "status"),
 		answers:   desc("answers_total", "Buyers' requests answered without a refusal, by what they got.", "answer"),
 		reports:   desc("payment_reports_total", "Reports of the payment provider, by what became of them.", "outcome"),
@@ -65,7 +67,7 @@ func newCollector(n *Node) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.refusals, c.gate, c.orders, c.answers, c.reports, c.seconds, c.units, c.free, c.depth, c.oldest,
+		c.refusals, c.gate, c.places, c.orders, c.answers, c.reports, c.seconds, c.units, c.free, c.depth, c.oldest,
 		c.broken, c.aside, c.poisoned, c.leads, c.bumps, c.leaks, c.step, c.suspended, c.ready,
 		c.sheds, c.limit, c.inside,
 	} {
@@ -125,6 +127,8 @@ func (c *collector) funnel(counter func(*prometheus.Desc, float64, ...string)) {
 	for why, count := range n.pressure.Sheds() {
 		counter(c.sheds, float64(count), why.String())
 	}
+	counter(c.places, float64(n.door.Counts.NoPlace.Load()), "full")
+	counter(c.places, float64(n.door.Counts.NoPlaceForAddress.Load()), "address")
 	for i, code := range shop.Codes() {
 		counter(c.refusals, float64(n.door.Counts.Refusals(i)), string(code))
 	}

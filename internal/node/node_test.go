@@ -59,8 +59,13 @@ func settings(t *testing.T, folder string) *config.Config {
 // start runs a node over the folder until the test ends or stop is called.
 func start(t *testing.T, folder string, sales ...shop.Sale) *house {
 	t.Helper()
+	return startWith(t, settings(t, folder), sales...)
+}
+
+func startWith(t *testing.T, c *config.Config, sales ...shop.Sale) *house {
+	t.Helper()
 	n, err := New(t.Context(), Options{
-		Config: settings(t, folder), Sales: sales, Log: slog.New(slog.DiscardHandler), Stdout: io.Discard, Version: "test",
+		Config: c, Sales: sales, Log: slog.New(slog.DiscardHandler), Stdout: io.Discard, Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -265,6 +270,10 @@ func TestMetricsBearNoSecretAndTheFunnel(t *testing.T) {
 		`doorbuster_refusals_total{code="sold_out"} 1`,
 		`doorbuster_units{account="held",sale="retro"} 1`,
 		`doorbuster_order_seconds_count 2`,
+		`doorbuster_gate_refusals_total{reason="blocked_address"} 0`,
+		`doorbuster_gate_refusals_total{reason="network_limit"} 0`,
+		`doorbuster_gate_refusals_total{reason="sale_limit"} 0`,
+		`doorbuster_connections_refused_total{reason="address"} 0`,
 	} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("metrics lack %s", want)

@@ -197,6 +197,10 @@ func TestTheHallHasSoManyPlaces(t *testing.T) {
 				runtime.Gosched()
 			}
 			must(t, second.Close())
+			counts := map[string]uint64{"in all": h.door.Counts.NoPlace.Load(), "per address": h.door.Counts.NoPlaceForAddress.Load()}
+			if mine := counts[name]; mine == 0 || mine != counts["in all"]+counts["per address"] {
+				t.Errorf("counted %v, want all of them %s", counts, name)
+			}
 		})
 	}
 }
@@ -226,7 +230,7 @@ func TestTrustedProxiesTakeAnyNumberOfPlaces(t *testing.T) {
 	hall := &hall{max: 10, perAddress: 1, by: map[gate.AddressKey]int{}, spares: func(a netip.Addr) bool { return a == proxy }}
 	for range 5 {
 		if no := hall.enter(proxy, !hall.spares(proxy)); no != nil {
-			t.Fatalf("got %s", no)
+			t.Fatalf("got %s", no.answer)
 		}
 	}
 }

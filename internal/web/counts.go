@@ -19,7 +19,8 @@ type Counts struct {
 	Challenges atomic.Uint64 // challenges posed
 	Faults     atomic.Uint64 // refusals that are our own failure
 	Panics     atomic.Uint64
-	TurnedAway atomic.Uint64 // connections that found no place
+	// Connections that found no place at all, or none for their address.
+	NoPlace, NoPlaceForAddress atomic.Uint64
 	// Latency is how long the desk took for an order, the wait for its
 	// decision included.
 	Latency Histogram

@@ -30,13 +30,18 @@ type hall struct {
 	perAddress int
 	quick      func(c *conn, p, into []byte) (int, []byte)
 	room       *sync.Pool
-	full       []byte // the answers to those who find no place
-	crowded    []byte
-	turnedAway *atomic.Uint64
+	full       noPlace
+	crowded    noPlace
 
 	mu sync.Mutex
 	in int
 	by map[gate.AddressKey]int // only addresses that are inside
+}
+
+// noPlace is the answer to those who find no place, and who counts it.
+type noPlace struct {
+	answer []byte
+	count  *atomic.Uint64
 }
 
 func newHall(listener net.Listener, d *Door, full, crowded []byte) *hall {
@@ -44,7 +49,7 @@ func newHall(listener net.Listener, d *Door, full, crowded []byte) *hall {
 		Listener: listener, clock: d.Wall, spares: func(peer netip.Addr) bool { return d.Gate.Proxies.Trusts(peer) || d.Gate.Lists.Allows(peer) },
 		max: d.Options.ConnsMax, perAddress: d.Options.ConnsPerAddressMax,
 		quick: d.quick, room: &d.answers,
-		full: full, crowded: crowded, turnedAway: &d.Counts.TurnedAway,
+		full: noPlace{full, &d.Counts.NoPlace}, crowded: noPlace{crowded, &d.Counts.NoPlaceForAddress},
 		by: map[gate.AddressKey]int{},
 	}
 }
@@ -62,13 +67,13 @@ func (h *hall) Accept() (net.Conn, error) {
 		}
 		peer := addressOf(raw)
 		counted := !h.spares(peer)
-		answer := h.enter(peer, counted)
-		if answer == nil {
+		no := h.enter(peer, counted)
+		if no == nil {
 			return &conn{Conn: raw, peer: peer, clock: h.clock, hall: h, leave: func() { h.leave(peer, counted) }}, nil
 		}
-		h.turnedAway.Add(1)
+		no.count.Add(1)
 		_ = raw.SetWriteDeadline(h.clock().Add(writeMax)) // never waits: nothing was sent yet
-		_, _ = raw.Write(answer)
+		_, _ = raw.Write(no.answer)
 		_ = raw.Close()
 	}
 }
@@ -91,17 +96,17 @@ func passing(err error) bool {
 	return false
 }
 
-// enter takes a place, or returns the answer to send instead.
-func (h *hall) enter(peer netip.Addr, counted bool) []byte {
+// enter takes a place, or returns what is said instead.
+func (h *hall) enter(peer netip.Addr, counted bool) *noPlace {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.in >= h.max {
-		return h.full
+		return &h.full
 	}
 	if counted {
 		key := gate.KeyOf(peer)
 		if h.by[key] >= h.perAddress {
-			return h.crowded
+			return &h.crowded
 		}
 		h.by[key]++
 	}

@@ -34,18 +34,18 @@ func TestNewOrdersAreShedAndHoldersAreNot(t *testing.T) {
 		c.method, c.path = http.MethodPost, toRetro
 		t.Run(name, func(t *testing.T) { check(t, (&house{t: t, addr: h.addr}).do(c), 503, shop.Overloaded) })
 	}
-	for name, c := range map[string]call{
-		"a repeat":   {method: http.MethodPost, path: toRetro, token: ann, body: `{"sku":"eu-42","quantity":1}`, header: keyed("won")},
-		"the order":  {path: order, token: ann},
-		"the orders": {path: "/api/v1/orders?sale=retro-85", token: ann},
-		"payment":    {method: http.MethodPost, path: order + "/payment", token: ann},
-		"the sale":   {path: "/api/v1/sales/retro-85"},
-		"the page":   {path: "/s/retro-85"},
-		"the state":  {path: "/s/retro-85/state.json"},
-		"giving it":  {method: http.MethodPost, path: order + "/cancel", token: ann},
+	for _, c := range []call{ // in this order: an order that was given back cannot be paid
+		{method: http.MethodPost, path: toRetro, token: ann, body: `{"sku":"eu-42","quantity":1}`, header: keyed("won")},
+		{path: order, token: ann},
+		{path: "/api/v1/orders?sale=retro-85", token: ann},
+		{method: http.MethodPost, path: order + "/payment", token: ann},
+		{path: "/api/v1/sales/retro-85"},
+		{path: "/s/retro-85"},
+		{path: "/s/retro-85/state.json"},
+		{method: http.MethodPost, path: order + "/cancel", token: ann},
 	} {
 		if got := h.do(c); got.status != 200 {
-			t.Errorf("%s: %d %s, want 200", name, got.status, got.body)
+			t.Errorf("%s %s: %d %s, want 200", c.method, c.path, got.status, got.body)
 		}
 	}
 	counted := map[gate.Shed]uint64{}
