@@ -13,8 +13,8 @@ import (
 )
 
 // Gate is what a door asks before anything dear, in this order: Client, Admit,
-// Identify, AdmitBuyer, Challenges. All of it is safe for many callers at once,
-// and times are in Unix nanoseconds. A limit that is nil is off.
+// Identify, AdmitBuyer, Challenges, Seat. All of it is safe for many callers at
+// once, and times are in Unix nanoseconds. A limit that is nil is off.
 type Gate struct {
 	Proxies    *Proxies
 	Lists      Lists
@@ -22,6 +22,7 @@ type Gate struct {
 	Guests     *Ladder  // by address, for AskGuest: each call makes a new buyer
 	Buyers     *Limiter // by the buyer's id; orders and challenges only
 	Sales      *Limiter // by sale and buyer; orders under new keys only, and challenges
+	Waiting    *Waiting // orders at the desk
 	Tokens     *Verifier
 	Challenger Challenger // may be nil where no sale has a challenge
 	// Suspect reports whether a buyer of a sale whose challenge is for suspects
@@ -179,6 +180,8 @@ const (
 	GuestLimit
 	BuyerLimit
 	SaleLimit
+	BuyerWaiting
+	AddressWaiting
 	BlockedAddress
 	BlockedBuyer
 	BadToken
@@ -201,6 +204,10 @@ func (r Reason) String() string {
 		return "buyer_limit"
 	case SaleLimit:
 		return "sale_limit"
+	case BuyerWaiting:
+		return "buyer_waiting"
+	case AddressWaiting:
+		return "address_waiting"
 	case BlockedAddress:
 		return "blocked_address"
 	case BlockedBuyer:

@@ -149,6 +149,7 @@ func (n *Node) openGate() error {
 		Guests:     gate.NewLadder(c.LimitGuests, c.LimitNetwork, gate.LimiterSlots),
 		Buyers:     gate.NewLimiter(c.LimitBuyer, gate.LimiterSlots),
 		Sales:      gate.NewLimiter(c.LimitSale, gate.LimiterSlots),
+		Waiting:    waiting(c),
 		Tokens:     tokens,
 		Challenger: challenger,
 	}
@@ -164,6 +165,18 @@ func (n *Node) challenger() (gate.Challenger, error) {
 		return gate.NewSiteVerify(c.CaptchaVerifyURL, c.CaptchaSecret, outClient(gate.SiteVerifyMax)), nil
 	}
 	return gate.NewAltcha(c.RootKey, rand.Reader)
+}
+
+// waiting bounds who waits at the desk where the limits that it goes with are on.
+func waiting(c *config.Config) *gate.Waiting {
+	perBuyer, perAddress := int32(gate.WaitingPerBuyer), int32(gate.WaitingPerAddress)
+	if c.LimitBuyer.Off() {
+		perBuyer = 0
+	}
+	if c.LimitAddress.Off() {
+		perAddress = 0
+	}
+	return gate.NewWaiting(perBuyer, perAddress)
 }
 
 // openBooks checks the books, publishes what the command line brought, and

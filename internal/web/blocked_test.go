@@ -171,3 +171,32 @@ func TestASpoofedHeaderNeitherBlocksNorAllows(t *testing.T) {
 		}
 	}
 }
+
+// A buyer's orders under way are bounded, and each place comes back.
+func TestABuyersOrdersAtTheDeskAreBounded(t *testing.T) {
+	h := build(t).publish(sneakers()).walk()
+	h.door.Gate.Waiting = gate.NewWaiting(1, 0)
+	h.open()
+	first := make(chan reply, 1)
+	go func() { first <- h.buy("ann", "eu-42", "a") }()
+	for sits := 0; sits == 0; {
+		<-h.herald.Touch("retro-85") // time passes
+		var err error
+		sits, err = h.worker.Queue.Depth(t.Context())
+		must(t, err)
+	}
+	second := h.buy("ann", "eu-42", "b")
+	check(t, second, 429, shop.TooManyRequests)
+	h.work()
+	if got := <-first; got.status != 201 {
+		t.Errorf("who waited: %d %s, want 201", got.status, got.body)
+	}
+	for _, key := range []string{"c", "a"} {
+		if got := h.buy("ann", "eu-42", key); got.status >= 300 {
+			t.Errorf("later: %d %s, want an order", got.status, got.body)
+		}
+	}
+	if got := h.count(gate.BuyerWaiting); got != 1 {
+		t.Errorf("%d refusals were counted, want 1", got)
+	}
+}

@@ -42,12 +42,20 @@ type purchase struct {
 //  6. the item's notice (409), likewise
 //  7. the challenge (403), where the sale has one: nobody works for an item
 //     that is gone
-//  8. the desk
+//  8. that neither buyer nor address has too many at the desk (429), and a
+//     place there (503)
+//  9. the desk
 func (d *Door) buy(ctx context.Context, rc *fasthttp.RequestCtx, sale []byte) {
 	p, ok := d.greet(rc, sale)
 	if !ok || !d.admit(rc, gate.AskOrder) || !d.identify(rc, &p.who) || !d.recognise(rc, &p) || !d.admitBuyer(rc, &p) || !d.read(rc, &p) || !d.prove(ctx, rc, &p) {
 		return
 	}
+	seat, err := d.Gate.Seat(p.who.Buyer, d.client(rc))
+	if err != nil {
+		d.refuse(rc, err)
+		return
+	}
+	defer seat.Leave()
 	if !d.enter(&p) {
 		d.say(rc, &d.said.overloaded)
 		return
@@ -235,13 +243,13 @@ func (d *Door) admit(rc *fasthttp.RequestCtx, ask gate.Ask) bool {
 	return true
 }
 
-// client returns whose limit counts.
+// client returns whose limits count.
 func (d *Door) client(rc *fasthttp.RequestCtx) netip.Addr {
-	client := peerOf(rc)
-	if forwarded := rc.Request.Header.Peek("X-Forwarded-For"); forwarded != nil {
-		client = d.Gate.Client(client, rc.Request.Header.PeekAll("X-Forwarded-For"))
+	peer := peerOf(rc)
+	if rc.Request.Header.Peek("X-Forwarded-For") == nil {
+		return peer
 	}
-	return client
+	return d.Gate.Client(peer, rc.Request.Header.PeekAll("X-Forwarded-For"))
 }
 
 // peerOf returns who is at the other end of the connection.
