@@ -96,7 +96,7 @@ func (g *Gate) Seat(buyer string, client netip.Addr) (seat Seat, err error) {
 	if g.Waiting == nil {
 		return seat, nil
 	}
-	ok := true
+	var ok bool
 	if g.Lists.buyer(buyer) != shop.Allow {
 		var space [shop.BuyerMax]byte
 		if seat.buyer, ok = g.Waiting.buyers.enter(append(space[:0], buyer...)); !ok {
