@@ -35,6 +35,7 @@ type Config struct {
 	LimitGuests      gate.Rate
 	LimitBuyer       gate.Rate
 	LimitSale        gate.Rate
+	LimitShared      bool   // LimitBuyer is counted by all nodes together, too
 	BlockList        string // a file; empty: none
 	AllowList        string
 	Payments         Payments

@@ -38,6 +38,7 @@ type Flags struct {
 	LimitNetwork   *string `name:"limit-network" preset:"16" placeholder:"N" group:"Who may buy" help:"How many times as much an IPv4 /24 or IPv6 /56 may, and a /48 twice that; 0 is off."`
 	LimitGuests    *string `name:"limit-guests" placeholder:"RATE[:BURST]" group:"Who may buy" help:"New guests a second, and at once, of one address; 0 is off. Default: 2:100, or off with --limit-address."`
 	LimitBuyer     *string `name:"limit-buyer" preset:"5:10" placeholder:"RATE[:BURST]" group:"Who may buy" help:"The same for the orders of one buyer; 0 is off."`
+	LimitShared    *bool   `name:"limit-buyer-shared" group:"Who may buy" help:"Count --limit-buyer for all nodes together, in Redis: where no balancer keeps a buyer at one node."`
 	LimitSale      *string `name:"limit-sale" placeholder:"RATE[:BURST]" group:"Who may buy" help:"The same for the orders of one buyer in one sale, repeats aside; 0 is off. Default: 1:10, or off with --limit-buyer."`
 	BlockList      *string `name:"block-list" placeholder:"FILE" group:"Who may buy" help:"Addresses, prefixes and buyers (buyer:ID) that are turned away, one a line; read again when it changes."`
 	AllowList      *string `name:"allow-list" placeholder:"FILE" group:"Who may buy" help:"The same of those that pass the limits."`

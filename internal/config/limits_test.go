@@ -26,6 +26,9 @@ func TestLimitsThatAreNotGivenGoWithTheirs(t *testing.T) {
 		}
 	}
 	_, err := config.Read(config.Flags{LimitNetwork: new("8x"), LimitGuests: new("fast"), LimitSale: new("1:0")}, func(string) string { return "" })
+	if _, err := config.Read(config.Flags{LimitShared: new(true)}, func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "--limit-buyer-shared (flag): needs --redis-url") {
+		t.Errorf("shared by a node alone: %v", err)
+	}
 	for _, want := range []string{"--limit-network (flag): \"8x\"", "--limit-guests (flag): rate \"fast\"", "--limit-sale (flag): rate \"1:0\""} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want a fault with %s", err, want)

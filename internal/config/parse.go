@@ -87,6 +87,10 @@ func (c *Config) parseLimits(text func(name string) string, wrong func(name stri
 		*limit.rate, err = gate.ParseRate(cmp.Or(value, limit.preset))
 		wrong(limit.name, err)
 	}
+	c.LimitShared = text("limit-buyer-shared") == "true"
+	if text := text("limit-buyer-shared"); text != "" && text != "true" && text != "false" {
+		wrong("limit-buyer-shared", fmt.Errorf("%q is neither true nor false", text))
+	}
 	var err error
 	c.LimitNetwork, err = parseTimes(text("limit-network"))
 	wrong("limit-network", err)
@@ -191,6 +195,12 @@ func (c *Config) check() shop.Faults {
 	}
 	if !slices.Contains([]string{"auto", "json", "text"}, c.LogFormat) {
 		wrong("log-format", fmt.Sprintf("%q is not known; write auto, json or text", c.LogFormat))
+	}
+	switch {
+	case c.LimitShared && c.RedisURL == "":
+		wrong("limit-buyer-shared", "needs --redis-url: a node alone counts for itself; set it, or leave --limit-buyer-shared out")
+	case c.LimitShared && c.LimitBuyer.Off():
+		wrong("limit-buyer-shared", "needs --limit-buyer, which is off")
 	}
 	c.checkStores(wrong)
 	return append(faults, c.checkLists()...)

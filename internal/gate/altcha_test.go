@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/doorbuster/doorbuster/internal/gate/gatetest"
+	"github.com/doorbuster/doorbuster/internal/gate/altchatest"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -67,7 +67,7 @@ func (p posed) solve(t testing.TB) (payload map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proof, err := gatetest.Solve(text)
+	proof, err := altchatest.Solve(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // Gate is what a door asks before anything dear, in this order: Client, Admit,
-// Identify, AdmitBuyer, Challenges, Seat. All of it is safe for many callers at
+// Identify, AdmitBuyer, Challenges, Seat, AdmitShared. All of it is safe for many callers at
 // once, and times are in Unix nanoseconds. A limit that is nil is off.
 type Gate struct {
 	Proxies    *Proxies
@@ -23,6 +23,7 @@ type Gate struct {
 	Buyers     *Limiter // by the buyer's id; orders and challenges only
 	Sales      *Limiter // by sale and buyer; orders under new keys only, and challenges
 	Waiting    *Waiting // orders at the desk
+	Shared     Meter    // Buyers' rate, for all nodes together; nil: this node counts for itself
 	Tokens     *Verifier
 	Challenger Challenger // may be nil where no sale has a challenge
 	// Suspect reports whether a buyer of a sale whose challenge is for suspects
@@ -180,6 +181,7 @@ const (
 	GuestLimit
 	BuyerLimit
 	SaleLimit
+	SharedLimit
 	BuyerWaiting
 	AddressWaiting
 	BlockedAddress
@@ -204,6 +206,8 @@ func (r Reason) String() string {
 		return "buyer_limit"
 	case SaleLimit:
 		return "sale_limit"
+	case SharedLimit:
+		return "shared_limit"
 	case BuyerWaiting:
 		return "buyer_waiting"
 	case AddressWaiting:

@@ -57,7 +57,7 @@ func TestTheGateRefusesAndCountsWhy(t *testing.T) {
 
 	want := map[Reason]uint64{
 		AddressLimit: 1, BadToken: 2, OtherSale: 1, BuyerLimit: 1,
-		NetworkLimit: 0, GuestLimit: 0, SaleLimit: 0, BlockedAddress: 0, BlockedBuyer: 0, BuyerWaiting: 0, AddressWaiting: 0,
+		NetworkLimit: 0, GuestLimit: 0, SaleLimit: 0, BlockedAddress: 0, BlockedBuyer: 0, SharedLimit: 0, BuyerWaiting: 0, AddressWaiting: 0,
 		Unsolved: 0,
 	}
 	if diff := cmp.Diff(want, maps.Collect(gate.Counts.All())); diff != "" {

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/doorbuster/doorbuster/internal/config"
-	"github.com/doorbuster/doorbuster/internal/gate/gatetest"
+	"github.com/doorbuster/doorbuster/internal/gate/altchatest"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -35,7 +35,7 @@ func TestASolutionIsSpentOnceAcrossNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proof, err := gatetest.Solve(text)
+	proof, err := altchatest.Solve(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,6 +63,9 @@ func (n *Node) openRedis(ctx context.Context, shared *postgres.Ledger) error {
 	n.engines["stream"] = tickets
 	n.poisoned = append(n.poisoned, tickets.Poisoned)
 	n.stock, n.queue, n.line = client.Stock(), tickets, client.Line()
+	if c.LimitShared {
+		n.meter = client.Meter(c.LimitBuyer)
+	}
 	if c.AMQPURL == "" {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/gossip"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/memory"
@@ -48,6 +49,7 @@ type machines struct {
 	stock  counter
 	queue  queue.Queue // what the workers read: the stock's own, or a broker behind it
 	line   gossip.Line // nil: this node stands alone
+	meter  gate.Meter  // nil: each node counts for itself
 	supply office      // nil: this node supplies, sweeps and audits
 	expiry office      // nil: this node releases
 

@@ -150,6 +150,7 @@ func (n *Node) openGate() error {
 		Buyers:     gate.NewLimiter(c.LimitBuyer, gate.LimiterSlots),
 		Sales:      gate.NewLimiter(c.LimitSale, gate.LimiterSlots),
 		Waiting:    waiting(c),
+		Shared:     n.meter,
 		Tokens:     tokens,
 		Challenger: challenger,
 	}

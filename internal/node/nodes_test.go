@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,6 +30,8 @@ type quarter struct {
 	env   map[string]string
 	name  string // of the database
 	pg    *servers.Postgres
+
+	limitBuyer string // empty: none
 }
 
 // shared starts the servers once for all tests of the package; TestMain ends
@@ -93,7 +96,7 @@ func openQuarter(t *testing.T) *quarter {
 func (q *quarter) settings() *config.Config {
 	q.t.Helper()
 	c, err := config.Read(config.Flags{
-		Data: new(q.t.TempDir()), Listen: new("127.0.0.1:0"), AdminListen: new("127.0.0.1:0"), LimitAddress: new("0"), LimitBuyer: new("0"),
+		Data: new(q.t.TempDir()), Listen: new("127.0.0.1:0"), AdminListen: new("127.0.0.1:0"), LimitAddress: new("0"), LimitBuyer: new(cmp.Or(q.limitBuyer, "0")),
 	}, func(name string) string { return q.env[name] })
 	if err != nil {
 		q.t.Fatal(err)
@@ -296,6 +299,7 @@ func TestOneNodeAtATimeLeadsAndAnotherTakesOver(t *testing.T) {
 
 func TestARefusalOnceSoldOutTouchesNeitherStore(t *testing.T) {
 	q := openQuarter(t)
+	q.env["DOORBUSTER_LIMIT_BUYER_SHARED"], q.limitBuyer = "true", "1000:1000"
 	a := q.node(nil, sale(1, 100)).ready()
 	a.order("ann", "k")
 	a.until("it is sold out", func() bool { _, item := a.state(); return item == "sold_out" })
@@ -457,5 +461,31 @@ func TestAListGetsAround(t *testing.T) {
 				t.Errorf("a new node says %d %v, want 403", status, no)
 			}
 		})
+	}
+}
+
+// A buyer who goes from node to node has one limit, where they count together.
+func TestABuyersLimitHoldsAtAllNodes(t *testing.T) {
+	// With a machine that is overrun a call may take too long, and not count.
+	for shared, want := range map[string][2]int{"": {6, 6}, "true": {3, 5}} {
+		q := openQuarter(t)
+		q.env["DOORBUSTER_LIMIT_BUYER_SHARED"] = shared
+		doc := sale(50, 0)
+		doc.LimitPerBuyer = 50
+		q.limitBuyer = "0.01:3"
+		nodes := []*house{q.node(nil, doc).ready(), q.node(nil, doc).ready()}
+		won := 0
+		for i := range 10 {
+			status, answer := nodes[i%2].order("ann", "k"+strconv.Itoa(i))
+			switch {
+			case status < 300:
+				won++
+			case status != http.StatusTooManyRequests || answer["code"] != "too_many_requests":
+				t.Errorf("order %d: %d %v, want 429", i, status, answer)
+			}
+		}
+		if won < want[0] || won > want[1] {
+			t.Errorf("shared %q: %d orders at two nodes, want %d to %d", shared, won, want[0], want[1])
+		}
 	}
 }

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/servers"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
@@ -164,4 +166,21 @@ func oneBuyer(b *testing.B, server *servers.Redis) figures {
 	f.perSecond, err = strconv.ParseFloat(figure[1], 64) // without the start of the program
 	must(b, err)
 	return f
+}
+
+// BenchmarkMeter is what --limit-buyer-shared costs: orders of different buyers
+// that are counted at once.
+func BenchmarkMeter(b *testing.B) {
+	meter := open(b, oneRedis(b).URL()).Meter(gate.Rate{PerSecond: 5, Burst: 10})
+	meter.patience = time.Minute
+	var next atomic.Int64
+	b.SetParallelism(256)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := meter.Take(b.Context(), fmt.Sprint("buyer-", next.Add(1)), time.Now().UnixNano()); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

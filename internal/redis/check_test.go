@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/servers"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
@@ -197,6 +198,8 @@ func TestTheNarrowestUserIsEnough(t *testing.T) {
 		must(t, c.Stock().Settle(t.Context(), drop(), []stock.Settlement{{Ticket: ticket, Verdict: shop.Returned, Live: 0, Mark: 3}}))
 		must(t, q.Ack(t.Context(), got))
 		c.stock(t, drop(), 2, 10)
+		_, err = c.Meter(gate.Rate{PerSecond: 1, Burst: 1}).Take(t.Context(), "ann", time.Now().UnixNano())
+		must(t, err)
 		e := listenTo(t, c.Line())
 		must(t, c.Line().Send(t.Context(), []byte("word")))
 		e.want(t, 1, 1)

@@ -40,9 +40,12 @@ var publishText string
 //go:embed ack.lua
 var ackText string
 
+//go:embed meter.lua
+var meterText string
+
 // scripts are sent by their hash, and whole where Redis has forgotten them.
 type scripts struct {
-	reserve, settle, start, grant, reclaim, shelf, publish, ack *rueidis.Lua
+	reserve, settle, start, grant, reclaim, shelf, publish, ack, meter *rueidis.Lua
 }
 
 func newScripts() scripts {
@@ -55,6 +58,7 @@ func newScripts() scripts {
 		shelf:   rueidis.NewLuaScript(shelfText),
 		publish: rueidis.NewLuaScript(publishText),
 		ack:     rueidis.NewLuaScript(ackText),
+		meter:   rueidis.NewLuaScript(meterText),
 	}
 }
 
@@ -63,7 +67,8 @@ func newScripts() scripts {
 var ErrProtocol = errors.New("redis: the bucket's state has another protocol number")
 
 // run runs a script. Every script may be repeated: it changes nothing the
-// second time, but for publish, where a ticket may come twice.
+// second time, but for publish, where a ticket may come twice, and meter, which
+// counts twice.
 func (c *Client) run(ctx context.Context, script *rueidis.Lua, keys, args []string) (rueidis.RedisMessage, error) {
 	return c.do(ctx, func(ctx context.Context) rueidis.RedisResult { return script.Exec(ctx, c.conn, keys, args) })
 }

@@ -42,8 +42,8 @@ type purchase struct {
 //  6. the item's notice (409), likewise
 //  7. the challenge (403), where the sale has one: nobody works for an item
 //     that is gone
-//  8. that neither buyer nor address has too many at the desk (429), and a
-//     place there (503)
+//  8. that neither buyer nor address has too many at the desk (429), the
+//     buyer's limit where all nodes count together (429), a place there (503)
 //  9. the desk
 func (d *Door) buy(ctx context.Context, rc *fasthttp.RequestCtx, sale []byte) {
 	p, ok := d.greet(rc, sale)
@@ -56,6 +56,10 @@ func (d *Door) buy(ctx context.Context, rc *fasthttp.RequestCtx, sale []byte) {
 		return
 	}
 	defer seat.Leave()
+	if err := d.Gate.AdmitShared(ctx, p.who.Buyer, d.Now().UnixNano()); err != nil {
+		d.refuse(rc, err)
+		return
+	}
 	if !d.enter(&p) {
 		d.say(rc, &d.said.overloaded)
 		return

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/gate"
-	"github.com/doorbuster/doorbuster/internal/gate/gatetest"
+	"github.com/doorbuster/doorbuster/internal/gate/altchatest"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -31,7 +31,7 @@ func (h *house) solve(buyer string) string {
 	if got.status != 200 || got.header.Get("Cache-Control") != "no-store" {
 		h.t.Fatalf("challenge: %d %s, header %v", got.status, got.body, got.header)
 	}
-	proof, err := gatetest.Solve([]byte(got.body))
+	proof, err := altchatest.Solve([]byte(got.body))
 	must(h.t, err)
 	return proof
 }

@@ -1,5 +1,5 @@
-// Package gatetest does for tests what a buyer's page does at the gate.
-package gatetest
+// Package altchatest does for tests what a buyer's page does at the gate.
+package altchatest
 
 import (
 	"crypto/pbkdf2"
