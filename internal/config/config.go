@@ -36,6 +36,7 @@ type Config struct {
 	LimitBuyer       gate.Rate
 	LimitSale        gate.Rate
 	LimitShared      bool   // LimitBuyer is counted by all nodes together, too
+	LimitHeaders     bool   // RateLimit header fields
 	BlockList        string // a file; empty: none
 	AllowList        string
 	Payments         Payments

@@ -87,9 +87,14 @@ func (c *Config) parseLimits(text func(name string) string, wrong func(name stri
 		*limit.rate, err = gate.ParseRate(cmp.Or(value, limit.preset))
 		wrong(limit.name, err)
 	}
-	c.LimitShared = text("limit-buyer-shared") == "true"
-	if text := text("limit-buyer-shared"); text != "" && text != "true" && text != "false" {
-		wrong("limit-buyer-shared", fmt.Errorf("%q is neither true nor false", text))
+	for name, on := range map[string]*bool{"limit-buyer-shared": &c.LimitShared, "rate-limit-headers": &c.LimitHeaders} {
+		switch value := text(name); value {
+		case "", "false":
+		case "true":
+			*on = true
+		default:
+			wrong(name, fmt.Errorf("%q is neither true nor false", value))
+		}
 	}
 	var err error
 	c.LimitNetwork, err = parseTimes(text("limit-network"))

@@ -146,7 +146,7 @@ func TestManyKeysTogetherStayWithinTheLimitersBounds(t *testing.T) {
 func TestAGateThatMillionsPassTakesNoMoreMemory(t *testing.T) {
 	visitors := 5_000_000
 	if testing.Short() || raceEnabled {
-		visitors = 200_000
+		visitors = 50_000
 	}
 	rate := Rate{PerSecond: 50, Burst: 100}
 	gate := newGate(t, Rate{}, Rate{})

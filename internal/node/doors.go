@@ -25,7 +25,11 @@ func (n *Node) wireDoors() {
 		Desk: n.desk, Board: n.board, Gate: n.gate, Pressure: n.pressure, Pages: n.pages, Guests: n.signer,
 		StartPayment: n.cashier.Start, Mounts: n.mounts(), Ready: n.ready,
 		Now: n.ledger.Clock().Now, Wall: time.Now, NewName: rand.Text, Jitter: mathrand.Int64N,
-		Log: n.options.Log, Options: web.Options{Hosts: c.Hosts, PageOrigins: c.PageOrigins, CacheTagField: c.CacheTags.Field(), ConnsMax: connsMax(openFiles())},
+		Log: n.options.Log,
+		Options: web.Options{
+			Hosts: c.Hosts, PageOrigins: c.PageOrigins, CacheTagField: c.CacheTags.Field(), RateLimitHeaders: c.LimitHeaders,
+			ConnsMax: connsMax(openFiles()),
+		},
 	}
 	n.admin = &admin.Door{
 		Token: c.AdminToken, Publisher: n.publishNow, Sales: n.ledger, Orders: n.ledger, Supply: n.ledger,

@@ -65,6 +65,7 @@ type Options struct {
 	CacheTagField      string   // header that names a sale's answers to a CDN; empty: none does
 	ConnsMax           int
 	ConnsPerAddressMax int           // trusted proxies are exempt
+	RateLimitHeaders   bool          // on orders and on 429: what is left of the limits
 	DrainMax           time.Duration // for what is in flight when Serve ends
 }
 
@@ -76,6 +77,9 @@ const drainMax = 20 * time.Second
 func (d *Door) handle(ctx context.Context, rc *fasthttp.RequestCtx) {
 	defer d.survive(rc)
 	route, name := find(pathOf(rc))
+	if d.Options.RateLimitHeaders {
+		defer d.budgets(rc, route)
+	}
 	method := rc.Method()
 	if route.crossOrigin() {
 		d.allowOrigin(rc)
