@@ -11,6 +11,8 @@ const (
 	siteBits6                  = 48
 	// siteTimes: how many times what a network may, a site may.
 	siteTimes = 2
+	// widerShare: one in so many slots is enough where keys are networks.
+	widerShare = 8
 )
 
 // Ladder limits what comes from an address and, with higher ceilings, from the
@@ -22,15 +24,15 @@ type Ladder struct {
 }
 
 // NewLadder makes a ladder: rate for an address, so many times as much for its
-// network (0: no limit there), each limiter with so many slots.
+// network (0: no limit there), and room for so many addresses.
 func NewLadder(rate Rate, network, slots int) *Ladder {
 	if rate.Off() {
 		return nil
 	}
 	l := &Ladder{address: NewLimiter(rate, slots)}
 	if network > 0 {
-		l.network = NewLimiter(rate.times(network), slots)
-		l.site = NewLimiter(rate.times(network*siteTimes), slots)
+		l.network = NewLimiter(rate.times(network), slots/widerShare)
+		l.site = NewLimiter(rate.times(network*siteTimes), slots/widerShare)
 	}
 	return l
 }

@@ -15,6 +15,13 @@ import (
 // up again, so this holds more keys than two cores can be sent in that time.
 const LimiterSlots = 1 << 21
 
+// GuestSlots and SaleSlots are the same for what comes less often: those who want
+// to be guests, and tries under new keys.
+const (
+	GuestSlots = LimiterSlots / 16
+	SaleSlots  = LimiterSlots / 4
+)
+
 // A slot is one word: 28 bits of the key's hash, then 36 bits of time. A
 // stranger shares a slot with someone once in 30 million keys.
 const (

@@ -17,9 +17,9 @@ const (
 	// WaitingPerAddress is a tenth of the desk: no single line fills it, and a
 	// campus behind one address finds room.
 	WaitingPerAddress = 1000
-	// tallySlots makes a tally of 4 MiB. With 10,000 who wait, one in a million
-	// newcomers shares both counters with enough of them to be refused.
-	tallySlots = 1 << 19
+	// tallySlots makes a tally of 1 MiB. With 10,000 who wait, one newcomer in a
+	// hundred million shares both counters with enough of them to be refused.
+	tallySlots = 1 << 17
 )
 
 // Waiting counts who waits for a decision, in tables that are made once. nil

@@ -20,6 +20,14 @@ import (
 // was heard.
 const listsEvery = time.Second
 
+const (
+	// listsMax is how long the ledger may take to tell a full list.
+	listsMax = 5 * time.Second
+	// listsRest keeps looking under a fifth of a core: after a look that took t,
+	// hints wait 4 t.
+	listsRest = 4
+)
+
 // ListFile is a file that one of the lists is kept in.
 type ListFile struct {
 	List shop.List
@@ -92,16 +100,24 @@ func (l *Lists) Filed() (all []shop.Entry) {
 // Run looks until ctx ends.
 func (l *Lists) Run(ctx context.Context) error {
 	l.init()
-	due := time.NewTicker(listsEvery)
+	due, rest := time.NewTicker(listsEvery), time.NewTimer(0)
 	defer due.Stop()
+	defer rest.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-due.C:
 		case <-l.hint:
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-rest.C:
+			}
 		}
+		began := l.Wall()
 		l.Round(ctx)
+		rest.Reset(listsRest * l.Wall().Sub(began))
 	}
 }
 
@@ -138,7 +154,7 @@ func (l *Lists) Round(ctx context.Context) {
 
 // ask reads the ledger's lists where they have changed.
 func (l *Lists) ask(ctx context.Context) (news bool) {
-	ctx, cancel := context.WithTimeout(ctx, listsEvery)
+	ctx, cancel := context.WithTimeout(ctx, listsMax)
 	defer cancel()
 	change, entries, err := l.Ledger.Entries(ctx, l.change)
 	l.fault(ctx, &l.failing, "the ledger", err)

@@ -146,9 +146,9 @@ func (n *Node) openGate() error {
 	n.gate = &gate.Gate{
 		Proxies:    gate.NewProxies(c.TrustedProxies),
 		Addresses:  gate.NewLadder(c.LimitAddress, c.LimitNetwork, gate.LimiterSlots),
-		Guests:     gate.NewLadder(c.LimitGuests, c.LimitNetwork, gate.LimiterSlots),
+		Guests:     gate.NewLadder(c.LimitGuests, c.LimitNetwork, gate.GuestSlots),
 		Buyers:     gate.NewLimiter(c.LimitBuyer, gate.LimiterSlots),
-		Sales:      gate.NewLimiter(c.LimitSale, gate.LimiterSlots),
+		Sales:      gate.NewLimiter(c.LimitSale, gate.SaleSlots),
 		Waiting:    waiting(c),
 		Shared:     n.meter,
 		Tokens:     tokens,
