@@ -158,6 +158,9 @@ func (h *Herald) part(ctx context.Context, listing ledger.Listing, row *ledger.B
 	if errors.Is(err, stock.ErrUnknown) { // its units exist, and are not here yet
 		return part{shelf: stock.Shelf{Free: row.Granted}}
 	}
+	if err == nil && behind(&shelf, row) { // some of them are on their way, or lost with their supplier
+		shelf.Free = row.Granted
+	}
 	if err != nil { // what it had at the last look it has
 		return part{
 			shelf: stock.Shelf{Free: row.Granted}, supplied: h.had(bucket) == numbers{row.Epoch, row.LastGrant},
@@ -167,6 +170,11 @@ func (h *Herald) part(ctx context.Context, listing ledger.Listing, row *ledger.B
 	has := numbers{shelf.Epoch, shelf.LastGrant}
 	h.note(bucket, has)
 	return part{shelf: shelf, supplied: has == numbers{row.Epoch, row.LastGrant}}
+}
+
+// behind reports whether the bucket lacks a grant that the ledger has made.
+func behind(shelf *stock.Shelf, row *ledger.BucketStand) bool {
+	return shelf.Epoch < row.Epoch || (shelf.Epoch == row.Epoch && shelf.LastGrant < row.LastGrant)
 }
 
 // notBehind makes sure that the ledger has come to the stock's mark. In a rush

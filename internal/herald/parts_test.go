@@ -112,6 +112,29 @@ func TestABucketThatMissesAGrantWhileItIsLostIsNotSupplied(t *testing.T) {
 	}
 }
 
+// Whoever supplies may die between the ledger's grant and the stock's.
+func TestUnitsOnTheirWayToTheStockAreNotSoldOut(t *testing.T) {
+	town, _, _ := openParts(t)
+	doc := document(noon().Add(-time.Hour), time.Time{})
+	doc.Items[0].Stock = 1000
+	town.publish(doc)
+	town.round(true)
+	before := town.shows("as it was", "").Items[0].Free
+	town.herald.Tend = nil
+	stand, err := town.ledger.Stand(t.Context(), sale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, all := stand.Buckets[1], stand.Items["a"].Pool
+	if _, err := town.ledger.Grant(t.Context(), shop.Bucket{Sale: sale, Number: 1}, row.Epoch, ledger.Grant{SKU: "a", Quantity: all}); err != nil || all == 0 {
+		t.Fatalf("grant of %d: %v", all, err)
+	}
+	town.round(true)
+	if notice := town.shows("a grant is on its way", ""); notice.Supplied || notice.Items[0].Free != before {
+		t.Errorf("%d are free, supplied %v; want %d that are not here yet", notice.Items[0].Free, notice.Supplied, before)
+	}
+}
+
 func TestALedgerBehindTheStocksMarkHaltsTheSale(t *testing.T) {
 	town, _, whole := openParts(t)
 	town.herald.Tend = nil // also where another node supplies

@@ -138,6 +138,9 @@ func (d *Door) recognise(rc *fasthttp.RequestCtx, p *purchase) bool {
 	return d.pass(rc, p)
 }
 
+// passParameter is what the opening key stands behind in a target's query.
+const passParameter = "opening="
+
 // opens reports whether the target bears the opening key, where one is wanted:
 // ?opening=KEY, as it stands there. A header field would need a preflight that
 // the contract does not grant, and a body is read too late.
@@ -149,7 +152,7 @@ func (s *display) opens(target []byte) bool {
 	for len(query) > 0 {
 		var part []byte
 		part, query, _ = bytes.Cut(query, []byte("&"))
-		if key, ok := bytes.CutPrefix(part, []byte("opening=")); ok {
+		if key, ok := bytes.CutPrefix(part, []byte(passParameter)); ok {
 			return subtle.ConstantTimeCompare(key, []byte(s.pass)) == 1
 		}
 	}

@@ -13,11 +13,16 @@ import (
 const proofField = "Doorbuster-Challenge"
 
 // writeUnproven writes the one answer to an order without a solution, and to
-// one whose solution is wrong in whatever way.
-func (d *Door) writeUnproven(sale string) refusal {
+// one whose solution is wrong in whatever way. pass is the opening key that the
+// order bears: the challenge wants it too.
+func (d *Door) writeUnproven(sale, pass string) refusal {
+	where := "/api/v1/sales/" + sale + "/challenge"
+	if pass != "" {
+		where += "?" + passParameter + pass
+	}
 	return d.write(&shop.Refusal{
 		Code:      shop.ChallengeRequired,
-		Challenge: "/api/v1/sales/" + sale + "/challenge",
+		Challenge: where,
 		Detail: "Ask for a challenge at the address in challenge, with the Idempotency-Key of this order; " +
 			"send the same order again with the solution in " + proofField + ".",
 	})

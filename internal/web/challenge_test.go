@@ -85,6 +85,36 @@ func TestAnOrderOfAGuardedSaleNeedsItsOwnSolution(t *testing.T) {
 	}
 }
 
+// Where both are asked for, the refusal leads to a challenge that can be had.
+func TestAStrictSaleWithAChallengeCanBeBought(t *testing.T) {
+	sale := guarded()
+	sale.Early = shop.EarlyStrict
+	h := openHouse(t, sale)
+	check(t, h.order("ann", "k", ""), 403, shop.PassRequired)
+	pass, _ := h.do(call{path: "/s/retro-85/state.json"}).json["opening_key"].(string)
+	buy := func(proof string) reply {
+		header := keyed("k")
+		header.Set(proofField, proof)
+		return h.do(call{
+			method: http.MethodPost, path: toRetro + "?opening=" + pass, token: h.token("ann"),
+			body: `{"sku":"eu-42","quantity":1}`, header: header,
+		})
+	}
+	asked := buy("none")
+	check(t, asked, 403, shop.ChallengeRequired)
+	where, _ := asked.json["challenge"].(string)
+	check(t, h.do(call{path: toChallengeOfRetro, token: h.token("ann"), header: keyed("k")}), 403, shop.PassRequired)
+	posed := h.do(call{path: where, token: h.token("ann"), header: keyed("k")})
+	if posed.status != 200 {
+		t.Fatalf("challenge at %q: %d %s", where, posed.status, posed.body)
+	}
+	proof, err := altchatest.Solve([]byte(posed.body))
+	must(t, err)
+	if won := buy(proof); won.status != 201 {
+		t.Errorf("got %d %s, want 201", won.status, won.body)
+	}
+}
+
 func TestASolutionOfAnotherSaleIsNone(t *testing.T) {
 	other := guarded()
 	other.ID = "other"

@@ -164,7 +164,7 @@ func (d *Door) draw(notice *gate.Notice) *display {
 		shown.tag = cacheTag + notice.Sale.ID
 	}
 	if notice.Sale.HasChallenge() {
-		no := d.writeUnproven(notice.Sale.ID)
+		no := d.writeUnproven(notice.Sale.ID, pass)
 		shown.unproven = &no
 	}
 	shown.refusalScript, shown.stateScript = d.scriptRefusal(shown.no), d.scriptState(shown)
