@@ -35,6 +35,7 @@ type commands struct {
 	Audit   auditCommand   `cmd:"" help:"Ask whether the books are right; also while nodes run."`
 	Export  exportCommand  `cmd:"" help:"Write a sale's page as plain files for any CDN."`
 	Deploy  deployCommands `cmd:"" help:"Write configurations of what stands in front of nodes and around them."`
+	Plan    planCommand    `cmd:"" help:"Size machines for a crowd: nodes, stores, lines and money."`
 	Config  configCommands `cmd:"" help:"Check or print the configuration."`
 	Version versionCommand `cmd:"" help:"Print version, commit and Go version."`
 }
