@@ -103,6 +103,10 @@ chaos: deps ## FAULTS faults (500) in MINUTES (30) or more against three nodes a
 kill: ## the kill test with KILLS kills (1000)
 	DOORBUSTER_KILLS=$(KILLS) go test -count=1 -v -timeout 4h -run Kill ./internal/e2e/...
 
+.PHONY: soak
+soak: ## mixed load for MINUTES (30): memory, descriptors and goroutines stay level
+	DOORBUSTER_SOAK_MINUTES=$(MINUTES) go test -count=1 -v -timeout 4h -run TestSoak ./internal/e2e/...
+
 ##@ House-keeping
 
 .PHONY: deps

@@ -197,6 +197,9 @@ func (s *sloths) blame(format string, args ...any) {
 type waits []time.Duration
 
 func (w waits) String() string {
+	if len(w) == 0 {
+		return "none"
+	}
 	slices.Sort(w)
 	at := func(percent int) time.Duration { return w[len(w)*percent/100].Round(100 * time.Microsecond) }
 	return fmt.Sprintf("p50 %s, p99 %s (%d of them)", at(50), at(99), len(w))
