@@ -20,6 +20,23 @@ func (d *Desk) Hear(decisions []ledger.Decision) {
 	d.Decisions.Announce(decisions)
 }
 
+// HearPrints takes in what another node decided for buyers of its own, all of
+// one sale. It reports whether somebody waits for one of them here all the
+// same: CatchUp will read that one from the ledger.
+func (d *Desk) HearPrints(sale string, prints []ledger.Print) (awaited bool) {
+	heard := make([]int64, 0, len(prints))
+	for i := range prints {
+		d.Known.Add(prints[i])
+		if d.Decisions.awaits(prints[i].Claim) {
+			awaited = true
+			continue // of this row all is not known
+		}
+		heard = append(heard, prints[i].Row)
+	}
+	d.progress.noteRows(sale, heard)
+	return awaited
+}
+
 // CatchUp makes every claim of the sale known that was decided up to that row,
 // and tells those who wait here: other nodes decide too, and their word may be
 // lost. It is called before the board shows what is left at that row, so that
@@ -108,15 +125,28 @@ func (p *progress) read(sale string, row int64) {
 
 // note says that decisions were heard of.
 func (p *progress) note(decisions []ledger.Decision) {
+	var numbers []int64
+	for i := range decisions {
+		numbers = append(numbers, decisions[i].Row)
+		if last := i+1 == len(decisions); last || decisions[i+1].Order.Sale != decisions[i].Order.Sale {
+			p.noteRows(decisions[i].Order.Sale, numbers)
+			numbers = numbers[:0]
+		}
+	}
+}
+
+// noteRows says the same of rows of one sale.
+func (p *progress) noteRows(sale string, numbers []int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := 0; i < len(decisions); {
-		sale, heard := decisions[i].Order.Sale, span{decisions[i].Row, decisions[i].Row}
-		for i++; i < len(decisions) && decisions[i].Order.Sale == sale && decisions[i].Row == heard.last+1; i++ {
+	known := p.of(sale)
+	for i := 0; i < len(numbers); {
+		heard := span{numbers[i], numbers[i]}
+		for i++; i < len(numbers) && numbers[i] == heard.last+1; i++ {
 			heard.last++ // a batch is mostly one run
 		}
 		if heard.first > 0 { // of row 0 nobody knows where it is
-			p.of(sale).add(heard)
+			known.add(heard)
 		}
 	}
 }

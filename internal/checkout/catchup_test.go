@@ -90,6 +90,39 @@ func TestWhatWasHeardOfIsNotReadAgain(t *testing.T) {
 	catchUp(1)
 }
 
+// Of another node's buyers only prints are heard. Who waits for one of them
+// here, in a second window, hears from the ledger.
+func TestWhoWaitsForAnotherNodesBuyerHearsFromTheLedger(t *testing.T) {
+	r := open(t, document(5))
+	r.buy(wish("ann", "k", 1))
+	order := r.buy(wish("bob", "k", 1)).Order
+	reads := &counting{Claims: r.ledger}
+	other := &checkout.Desk{Known: &checkout.Known{}, Claims: reads, Decisions: checkout.NewDecisions()}
+	waiter := other.Decisions.Expect(order.ID)
+	defer waiter.Leave()
+	var prints []ledger.Print
+	for print, err := range r.ledger.Decided(t.Context(), sale, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		prints = append(prints, print)
+	}
+	if !other.HearPrints(sale, prints) {
+		t.Error("nobody seems to wait")
+	}
+	if err := other.CatchUp(t.Context(), sale, prints[1].Row); err != nil || reads.prints.Load() != 1 {
+		t.Errorf("%d decisions were read, error %v; want the one that is awaited", reads.prints.Load(), err)
+	}
+	select {
+	case <-waiter.Done():
+		if got := waiter.Order(); got != order {
+			t.Errorf("heard %+v, want %+v", got, order)
+		}
+	default:
+		t.Error("who waits has heard nothing")
+	}
+}
+
 func TestWhoWaitsHearsWhatAnotherNodeDecidedAlsoWhenItsWordIsLost(t *testing.T) {
 	r := open(t, document(5))
 	r.decisive.open.Lock()

@@ -51,9 +51,16 @@ type Gossip struct {
 	Line Line
 	Self uint64 // tells this node's messages from the others'
 
+	// Ours reports whether the buyer of a ticket with that nonce waits at this
+	// node: the others then hear only that it was decided. nil: of nobody is that
+	// known.
+	Ours func(nonce uint64) bool
+
 	Decided func([]ledger.Decision) // of another node; only Order, Row, Nonce and Ticket.KeyPrint are known
-	Moved   func(sale string)       // units of a sale moved
-	Changed func(sale string)       // its document or its phase changed
+	// Known hears what another node decided for buyers of its own.
+	Known   func(sale string, prints []ledger.Print)
+	Moved   func(sale string) // units of a sale moved
+	Changed func(sale string) // its document or its phase changed
 	Wanted  func(Want)
 	Listed  func() // the block or the allow list changed
 	Gap     func() // anything may have happened
@@ -73,7 +80,11 @@ func (g *Gossip) init() { g.once.Do(func() { g.hint = make(chan struct{}, 1) }) 
 func (g *Gossip) TellDecided(decisions []ledger.Decision) {
 	g.tell(func(to []byte, cut func(end int)) []byte {
 		for i := range decisions {
-			to = appendDecision(to, &decisions[i])
+			if g.Ours != nil && g.Ours(decisions[i].Ticket.Nonce) {
+				to = appendPrint(to, &decisions[i])
+			} else {
+				to = appendDecision(to, &decisions[i])
+			}
 			cut(len(to))
 		}
 		return to
@@ -192,21 +203,58 @@ func (g *Gossip) hear(message []byte) {
 	if r.byte() != layout || r.uint64() == g.Self {
 		return
 	}
-	var decisions []ledger.Decision
-	before := &ledger.Decision{}
+	var heard news
 	for len(r.rest) > 0 && !r.bad {
-		if item := r.byte(); item == itemDecision {
-			decisions = append(decisions, r.decision(before))
-			before = &decisions[len(decisions)-1]
-		} else {
+		switch item := r.byte(); item {
+		case itemDecision:
+			heard.decision(&r)
+		case itemPrint:
+			heard.print(&r, g.Known)
+		default:
 			g.take(item, &r)
 		}
 	}
-	if r.bad && len(decisions) > 0 {
-		decisions = decisions[:len(decisions)-1] // the last one may be half read
+	heard.tell(g.Known)
+	if len(heard.decisions) > 0 {
+		g.Decided(heard.decisions)
 	}
-	if len(decisions) > 0 {
-		g.Decided(decisions)
+}
+
+// news gathers what a message says of decisions, so that it is passed on at
+// once.
+type news struct {
+	decisions []ledger.Decision
+	sale      string // of prints
+	prints    []ledger.Print
+}
+
+func (n *news) decision(r *reader) {
+	before := &ledger.Decision{}
+	if len(n.decisions) > 0 {
+		before = &n.decisions[len(n.decisions)-1]
+	}
+	if d := r.decision(before); !r.bad {
+		n.decisions = append(n.decisions, d)
+	}
+}
+
+func (n *news) print(r *reader, known func(string, []ledger.Print)) {
+	sale, print := r.print(n.sale)
+	if r.bad {
+		return
+	}
+	if sale != n.sale {
+		n.tell(known)
+		n.sale = sale
+	}
+	n.prints = append(n.prints, print)
+}
+
+// tell passes on the prints of one sale.
+func (n *news) tell(known func(string, []ledger.Print)) {
+	if len(n.prints) > 0 {
+		known(n.sale, n.prints)
+		n.prints = n.prints[:0]
 	}
 }
 

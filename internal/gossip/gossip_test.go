@@ -25,6 +25,7 @@ type ears struct {
 	*Gossip
 	mu        sync.Mutex
 	decisions []ledger.Decision
+	prints    map[string][]ledger.Print
 	moved     []string
 	changed   []string
 	wants     []Want
@@ -35,7 +36,7 @@ type ears struct {
 
 func listen(t *testing.T, line Line, self uint64) *ears {
 	t.Helper()
-	e := &ears{news: make(chan struct{}, 1<<16)}
+	e := &ears{prints: map[string][]ledger.Print{}, news: make(chan struct{}, 1<<16)}
 	note := func(change func()) {
 		e.mu.Lock()
 		change()
@@ -45,6 +46,9 @@ func listen(t *testing.T, line Line, self uint64) *ears {
 	e.Gossip = &Gossip{
 		Line: line, Self: self, Log: slog.New(slog.DiscardHandler),
 		Decided: func(d []ledger.Decision) { note(func() { e.decisions = append(e.decisions, d...) }) },
+		Known: func(sale string, prints []ledger.Print) {
+			note(func() { e.prints[sale] = append(e.prints[sale], prints...) })
+		},
 		Moved:   func(sale string) { note(func() { e.moved = append(e.moved, sale) }) },
 		Changed: func(sale string) { note(func() { e.changed = append(e.changed, sale) }) },
 		Wanted:  func(w Want) { note(func() { e.wants = append(e.wants, w) }) },
@@ -117,6 +121,34 @@ func TestNewsReachesEveryOtherNode(t *testing.T) {
 	}
 }
 
+// Nobody else waits for what a node decides for its own buyers.
+func TestOfANodesOwnBuyersTheOthersHearOnlyWhatTheyNeed(t *testing.T) {
+	line := &memory.Line{}
+	a, b := listen(t, line, 1), listen(t, line, 2)
+	a.Ours = func(nonce uint64) bool { return nonce == 9 }
+	said := []ledger.Decision{decision(1), decision(2), decision(3), decision(4)}
+	for i := range said {
+		if i != 1 {
+			said[i].Ticket.Nonce = 9
+		}
+	}
+	said[3].Order.Sale = "other"
+	a.TellDecided(said)
+	b.until(t, "all is heard", func() bool {
+		return len(b.decisions) == 1 && len(b.prints["retro-85"]) == 2 && len(b.prints["other"]) == 1
+	})
+	of := func(d *ledger.Decision) ledger.Print {
+		return ledger.Print{Claim: d.Order.ID, KeyPrint: d.Ticket.KeyPrint, Row: d.Row}
+	}
+	want := map[string][]ledger.Print{"retro-85": {of(&said[0]), of(&said[2])}, "other": {of(&said[3])}}
+	if diff := cmp.Diff(want, b.prints); diff != "" {
+		t.Errorf("prints (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff(said[1:2], b.decisions); diff != "" {
+		t.Errorf("decisions (-want +got)\n%s", diff)
+	}
+}
+
 func TestMuchNewsGoesInSeveralMessages(t *testing.T) {
 	line := &memory.Line{}
 	a, b := listen(t, line, 1), listen(t, line, 2)
@@ -164,7 +196,10 @@ func TestNewsThatCannotBeSentIsDroppedNotKept(t *testing.T) {
 }
 
 func FuzzHear(f *testing.F) {
-	sample := &Gossip{Self: 7}
+	sample := &Gossip{Self: 7, Ours: func(nonce uint64) bool { return nonce == 9 }}
+	own := decision(3)
+	own.Ticket.Nonce = 9
+	sample.TellDecided([]ledger.Decision{own})
 	sample.TellDecided([]ledger.Decision{decision(1), decision(2)})
 	sample.TellMoved("retro-85")
 	sample.TellChanged("retro-85")
@@ -174,7 +209,7 @@ func FuzzHear(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{layout, 0, 0, 0, 0, 0, 0, 0, 1, itemMoved, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(_ *testing.T, message []byte) {
-		g := &Gossip{Self: 1, Decided: func([]ledger.Decision) {}, Moved: func(string) {}, Changed: func(string) {}, Wanted: func(Want) {}, Listed: func() {}}
+		g := &Gossip{Self: 1, Decided: func([]ledger.Decision) {}, Known: func(string, []ledger.Print) {}, Moved: func(string) {}, Changed: func(string) {}, Wanted: func(Want) {}, Listed: func() {}}
 		g.hear(message)
 	})
 }

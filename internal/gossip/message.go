@@ -17,6 +17,7 @@ const (
 	itemMoved    = 2
 	itemWant     = 3
 	itemChanged  = 4
+	itemPrint    = 6
 	itemListed   = 5
 )
 
@@ -33,6 +34,15 @@ func appendDecision(to []byte, d *ledger.Decision) []byte {
 		to = binary.AppendVarint(to, number)
 	}
 	return to
+}
+
+// appendPrint is what the others need to know of a decision for which nobody
+// waits but here.
+func appendPrint(to []byte, d *ledger.Decision) []byte {
+	to = appendText(append(to, itemPrint), d.Order.Sale)
+	to = append(to, d.Order.ID[:]...)
+	to = binary.BigEndian.AppendUint64(to, d.Ticket.KeyPrint)
+	return binary.AppendVarint(to, d.Row)
 }
 
 func appendWant(to []byte, want *Want) []byte {
@@ -135,6 +145,15 @@ func (r *reader) decision(before *ledger.Decision) ledger.Decision {
 	o.CreatedAt, o.PayBy = timeOf(r.number()), timeOf(r.number())
 	o.AsOf = r.number()
 	return d
+}
+
+// print reads one; before is the sale of the one before it.
+func (r *reader) print(before string) (sale string, print ledger.Print) {
+	sale = r.textLike(before)
+	copy(print.Claim[:], r.take(len(print.Claim)))
+	print.KeyPrint = r.uint64()
+	print.Row = r.number()
+	return sale, print
 }
 
 func (r *reader) want() Want {

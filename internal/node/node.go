@@ -59,6 +59,7 @@ type Node struct {
 	begun   time.Time
 
 	gossip   *gossip.Gossip // nil: this node stands alone
+	mark     uint64         // in the nonces of its tickets
 	board    *gate.Board
 	gate     *gate.Gate
 	pressure *gate.Pressure
@@ -287,3 +288,15 @@ func nonce() uint64 {
 	_, _ = rand.Read(random[:]) // never fails
 	return binary.LittleEndian.Uint64(random[:])
 }
+
+// markBits of a ticket's nonce say at which node its buyer waits; the other 48
+// tell tickets apart.
+const markBits = 16
+
+// ticketNonce is a nonce with this node's mark.
+func (n *Node) ticketNonce() uint64 { return n.mark<<(64-markBits) | nonce()>>markBits }
+
+// waitsHere reports whether the ticket's buyer waits at this node. Two nodes of
+// the same mark take each other's for theirs: those who wait then hear a second
+// later, from the ledger.
+func (n *Node) waitsHere(nonce uint64) bool { return nonce>>(64-markBits) == n.mark }

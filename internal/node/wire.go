@@ -35,6 +35,7 @@ func (n *Node) wireRoad() error {
 		return err
 	}
 	log := n.options.Log
+	n.mark = nonce() >> (64 - markBits)
 	n.wireGossip()
 	n.supplier = &supply.Supplier{Ledger: n.ledger, Sales: n.ledger, Stock: n.stock, Served: n.served, Log: log}
 	n.herald = &herald.Herald{
@@ -64,7 +65,7 @@ func (n *Node) wireDesk() {
 	n.desk = &checkout.Desk{
 		Hasher: n.hasher, Board: n.board, Known: &checkout.Known{}, Stock: n.stock, Claims: n.ledger,
 		Decisions: checkout.NewDecisions(), Standings: checkout.NewStandings(n.ledger, time.Now),
-		Nonce: nonce, Want: n.want, GiveBack: n.cashier.Cancel,
+		Nonce: n.ticketNonce, Want: n.want, GiveBack: n.cashier.Cancel,
 	}
 	n.decided = map[shop.Status]*atomic.Int64{}
 	for _, status := range decidedStatuses() {

@@ -14,7 +14,12 @@ func (n *Node) wireGossip() {
 		return
 	}
 	n.gossip = &gossip.Gossip{
-		Line: n.line, Self: nonce(), Log: n.options.Log,
+		Line: n.line, Self: nonce(), Ours: n.waitsHere, Log: n.options.Log,
+		Known: func(sale string, prints []ledger.Print) {
+			if n.desk.HearPrints(sale, prints) {
+				n.herald.Touch(sale)
+			}
+		},
 		Decided: func(decisions []ledger.Decision) { n.desk.Hear(decisions) }, // hired later
 		Moved:   func(sale string) { n.herald.Touch(sale) },
 		Changed: func(sale string) { n.herald.Renew(sale) },
