@@ -26,7 +26,7 @@ type conn struct {
 	scratch []byte
 	base    uintptr
 
-	log *walBuffer // nil: the engine writes each page by itself
+	log, file *shim // in front of the connection's files; nil: the engine's own methods
 }
 
 type statement struct {
@@ -103,7 +103,7 @@ func (c *conn) close() error {
 	}
 	err := c.fault(sqlite3.Xsqlite3_close_v2(c.tls, c.db))
 	c.tls.Close()
-	return errors.Join(err, c.unbuffer(), syscall.Munmap(c.scratch))
+	return errors.Join(err, c.log.free(), c.file.free(), syscall.Munmap(c.scratch))
 }
 
 // out is the first pointer or number that the engine returned.

@@ -90,7 +90,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	if l.desk, err = openWriter(ctx, path); err != nil {
 		return err
 	}
-	if l.copier.conn, err = dialWriter(ctx, path); err != nil {
+	if err = l.copier.open(ctx, path); err != nil {
 		return err
 	}
 	if l.Books, err = openBooks(ctx, path, readersMax, l.queue.Err); err != nil {
