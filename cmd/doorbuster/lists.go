@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/admin"
@@ -18,6 +19,8 @@ type listsCommands struct {
 	Allow  allowCommand     `cmd:"" help:"Let an address, a prefix or a buyer past the limits."`
 	Remove removeCommand    `cmd:"" help:"Take an entry out of both lists."`
 	Show   showListsCommand `cmd:"" help:"Show both lists."`
+
+	Suspects suspectsCommand `cmd:"" help:"Show whom the node suspects, and why."`
 }
 
 // Help is what --help says beyond the flags.
@@ -163,6 +166,37 @@ func (c showListsCommand) Run(ctx context.Context, p program) error {
 		}
 		for _, e := range lists.Allow {
 			row(shop.Allow, e.Entry, localOr(e.Until, "removed"), localOr(e.At, "in a file"), e.By, e.Reason)
+		}
+	})
+}
+
+type suspectsCommand struct {
+	Sale string `placeholder:"ID" help:"Only of this sale."`
+	nodeFlags
+}
+
+// Run prints a line per suspect.
+func (c suspectsCommand) Run(ctx context.Context, p program) error {
+	path := "/suspects"
+	if c.Sale != "" {
+		path += "?" + url.Values{"sale": {c.Sale}}.Encode()
+	}
+	var all admin.Suspects
+	if done, err := c.get(ctx, p, path, &all); done || err != nil {
+		return err
+	}
+	if len(all.Suspects) == 0 {
+		p.print(p.stdout, "nobody was suspected at this node\n")
+		return nil
+	}
+	return table(p.stdout, func(row func(cells ...any)) {
+		row("LAST", "SALE", "ENTRY", "ADDRESS", "SCORE", "REASONS", "DONE", "TIMES", "SOLVED")
+		for _, s := range all.Suspects {
+			done := s.Done
+			if s.Allowed {
+				done = "allowed since"
+			}
+			row(local(s.Last), s.Sale, s.Undo, s.Address, s.Score, strings.Join(s.Reasons, ","), done, s.Times, s.Solved)
 		}
 	})
 }

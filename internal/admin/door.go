@@ -29,7 +29,10 @@ type Door struct {
 	Filed func() []shop.Entry
 	// Listed returns when the gate knows what an operator did to its lists.
 	Listed func()
-	Now    func() time.Time // the ledger's clock
+	// Suspects returns whom this node's gate suspected last, the newest first; "": in
+	// any sale.
+	Suspects func(sale string) []gate.Suspect
+	Now      func() time.Time // the ledger's clock
 
 	// Publisher publishes a sale; whoever does so makes room for less stock
 	// first, which the ledger alone cannot.

@@ -29,6 +29,7 @@ func (d *Door) Handler() http.Handler {
 		"/sales/{sale}/orders": {http.MethodGet: d.listOrders},
 		"/sales/{sale}/audit":  {http.MethodGet: d.auditSale},
 		"/lists":               {http.MethodGet: d.listLists},
+		"/suspects":            {http.MethodGet: d.listSuspects},
 		"/lists/{list}":        {http.MethodPut: d.putEntry, http.MethodDelete: d.deleteEntry},
 		"/orders/{id}/paid":    {http.MethodPost: d.reportPaid},
 		"/orders/{id}/cancel":  {http.MethodPost: d.cancelOrder},

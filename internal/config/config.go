@@ -37,6 +37,7 @@ type Config struct {
 	LimitSale        gate.Rate
 	LimitShared      bool   // LimitBuyer is counted by all nodes together, too
 	LimitHeaders     bool   // RateLimit header fields
+	SuspectNoPage    bool   // buyers fetch page and state from this node: whoever did not is suspect
 	BlockList        string // a file; empty: none
 	AllowList        string
 	Payments         Payments

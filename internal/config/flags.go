@@ -41,6 +41,7 @@ type Flags struct {
 	LimitShared    *bool   `name:"limit-buyer-shared" group:"Who may buy" help:"Count --limit-buyer for all nodes together, in Redis: where no balancer keeps a buyer at one node."`
 	LimitSale      *string `name:"limit-sale" placeholder:"RATE[:BURST]" group:"Who may buy" help:"The same for the orders of one buyer in one sale, repeats aside; 0 is off. Default: 1:10, or off with --limit-buyer."`
 	LimitHeaders   *bool   `name:"rate-limit-headers" group:"Who may buy" help:"Tell what is left of the limits: RateLimit and RateLimit-Policy on orders and on 429."`
+	SuspectNoPage  *bool   `name:"suspect-no-page" group:"Who may buy" help:"Buyers fetch page and state from this node itself: with challenge: suspicious it counts against an order that nobody at its address did. Not behind a CDN or a cache."`
 	BlockList      *string `name:"block-list" placeholder:"FILE" group:"Who may buy" help:"Addresses, prefixes and buyers (buyer:ID) that are turned away, one a line; read again when it changes."`
 	AllowList      *string `name:"allow-list" placeholder:"FILE" group:"Who may buy" help:"The same of those that pass the limits."`
 	Payments       *string `name:"payments" placeholder:"sandbox|none" group:"Who may buy" help:"Who takes the money: a cashier that only pretends, or the shop's own (POST …/paid). Default: sandbox where a node stands alone on a loopback address, else none."`

@@ -29,6 +29,14 @@ func TestLimitsThatAreNotGivenGoWithTheirs(t *testing.T) {
 	if _, err := config.Read(config.Flags{LimitShared: new(true)}, func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "--limit-buyer-shared (flag): needs --redis-url") {
 		t.Errorf("shared by a node alone: %v", err)
 	}
+	for want, flags := range map[string]config.Flags{
+		"(flag): is for a node alone":         {SuspectNoPage: new(true), RedisURL: new("redis://localhost"), DatabaseURL: new("postgres://localhost/a")},
+		"(flag): cannot be told behind a CDN": {SuspectNoPage: new(true), CacheTags: new("tag")},
+	} {
+		if _, err := config.Read(flags, func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "--suspect-no-page "+want) {
+			t.Errorf("got %v, want --suspect-no-page %s", err, want)
+		}
+	}
 	for _, want := range []string{"--limit-network (flag): \"8x\"", "--limit-guests (flag): rate \"fast\"", "--limit-sale (flag): rate \"1:0\""} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want a fault with %s", err, want)

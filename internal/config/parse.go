@@ -87,7 +87,9 @@ func (c *Config) parseLimits(text func(name string) string, wrong func(name stri
 		*limit.rate, err = gate.ParseRate(cmp.Or(value, limit.preset))
 		wrong(limit.name, err)
 	}
-	for name, on := range map[string]*bool{"limit-buyer-shared": &c.LimitShared, "rate-limit-headers": &c.LimitHeaders} {
+	for name, on := range map[string]*bool{
+		"limit-buyer-shared": &c.LimitShared, "rate-limit-headers": &c.LimitHeaders, "suspect-no-page": &c.SuspectNoPage,
+	} {
 		switch value := text(name); value {
 		case "", "false":
 		case "true":
@@ -206,6 +208,12 @@ func (c *Config) check() shop.Faults {
 		wrong("limit-buyer-shared", "needs --redis-url: a node alone counts for itself; set it, or leave --limit-buyer-shared out")
 	case c.LimitShared && c.LimitBuyer.Off():
 		wrong("limit-buyer-shared", "needs --limit-buyer, which is off")
+	}
+	switch {
+	case c.SuspectNoPage && c.RedisURL != "":
+		wrong("suspect-no-page", "is for a node alone: buyers may fetch their page from another node; leave it or --redis-url out")
+	case c.SuspectNoPage && c.CacheTags != NoTags:
+		wrong("suspect-no-page", "cannot be told behind a CDN, which --cache-tags names pages to; leave one of them out")
 	}
 	c.checkStores(wrong)
 	return append(faults, c.checkLists()...)

@@ -62,12 +62,11 @@ func TestPressureLosesNoOrderOfManyCallers(t *testing.T) {
 }
 
 func TestWhoIsChallengedIsTheSalesToSay(t *testing.T) {
-	bot := func(who Identity, sale string, now int64) bool {
-		return who.Buyer == "bot" && sale == "s" && now == testNow
-	}
+	bot := NewSuspicion(false, testNow)
+	metronome(&Gate{Suspicion: bot}, "bot", time.Second, evenRun+1)
 	for _, c := range []struct {
 		mode, buyer string
-		suspect     func(Identity, string, int64) bool
+		suspicion   *Suspicion
 		want        bool
 	}{
 		{shop.ChallengeNever, "bot", bot, false},
@@ -77,8 +76,10 @@ func TestWhoIsChallengedIsTheSalesToSay(t *testing.T) {
 		{shop.ChallengeSuspicious, "bot", nil, false},
 		{shop.ChallengeAlways, "ada", nil, true},
 	} {
-		gate := &Gate{Suspect: c.suspect}
-		if got := gate.Challenges(Identity{Buyer: c.buyer}, &shop.Sale{ID: "s", Challenge: c.mode}, testNow); got != c.want {
+		gate := &Gate{Suspicion: c.suspicion}
+		attempt := try(c.buyer, testNow+int64((evenRun+1)*time.Second))
+		attempt.Sale = &shop.Sale{ID: "s", Challenge: c.mode}
+		if got := gate.Challenges(attempt); got != c.want {
 			t.Errorf("%s for %s: %v, want %v", c.mode, c.buyer, got, c.want)
 		}
 	}

@@ -26,10 +26,8 @@ type Gate struct {
 	Shared     Meter    // Buyers' rate, for all nodes together; nil: this node counts for itself
 	Tokens     *Verifier
 	Challenger Challenger // may be nil where no sale has a challenge
-	// Suspect reports whether a buyer of a sale whose challenge is for suspects
-	// is one; nil: nobody is.
-	Suspect func(who Identity, sale string, now int64) bool
-	Counts  Counts
+	Suspicion  *Suspicion // judges orders of sales whose challenge is for suspects; nil: nobody is one
+	Counts     Counts
 }
 
 // Ask is what a request is for. Each has limits of its own: whoever looks at
@@ -135,14 +133,13 @@ func (g *Gate) AdmitBuyer(who Identity, sale string, repeat bool, now int64) err
 	return nil
 }
 
-// Challenges reports whether an order of the buyer in the sale needs a solved
-// challenge.
-func (g *Gate) Challenges(who Identity, sale *shop.Sale, now int64) bool {
-	switch sale.Challenge {
+// Challenges reports whether an order needs a solved challenge.
+func (g *Gate) Challenges(a *Attempt) bool {
+	switch a.Sale.Challenge {
 	case shop.ChallengeAlways:
 		return true
 	case shop.ChallengeSuspicious:
-		return g.Suspect != nil && g.Suspect(who, sale.ID, now)
+		return g.judge(a)
 	}
 	return false
 }

@@ -34,7 +34,7 @@ func (n *Node) wireDoors() {
 	n.admin = &admin.Door{
 		Token: c.AdminToken, Publisher: n.publishNow, Sales: n.ledger, Orders: n.ledger, Supply: n.ledger,
 		Audit: n.auditor.Sale, Pay: n.cashier.Pay, Cancel: n.cashier.Cancel, Changed: n.changed,
-		Lists: n.ledger, Filed: n.lists.Filed, Listed: n.listed, Now: n.ledger.Clock().Now,
+		Lists: n.ledger, Filed: n.lists.Filed, Listed: n.listed, Suspects: n.gate.Suspects, Now: n.ledger.Clock().Now,
 		Health: n.adminHealth, Metrics: n.metrics(), Log: n.options.Log,
 	}
 }

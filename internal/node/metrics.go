@@ -30,6 +30,7 @@ type collector struct {
 	aside, poisoned, leads     *prometheus.Desc
 	step, suspended, ready     *prometheus.Desc
 	sheds, limit, inside       *prometheus.Desc
+	suspects                   *prometheus.Desc
 }
 
 func newCollector(n *Node) *collector {
@@ -40,6 +41,7 @@ func newCollector(n *Node) *collector {
 		node:      n,
 		refusals:  desc("refusals_total", "Buyers' requests refused, by code.", "code"),
 		gate:      desc("gate_refusals_total", "Requests refused at the gate, by reason.", "reason"),
+		suspects:  desc("suspects_total", "Orders whose buyer was suspected, by each reason; always with a challenge, never a ban.", "reason"),
 		sheds:     desc("sheds_total", "Requests turned away because the node has more than it bears, by why.", "reason"),
 		limit:     desc("limit_orders", "New orders that may be on their way at once; below its usual value while what stands behind is slow or the processor short."),
 		inside:    desc("limit_orders_inside", "New orders that are on their way."),
@@ -69,7 +71,7 @@ func (c *collector) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.refusals, c.gate, c.places, c.orders, c.answers, c.reports, c.seconds, c.units, c.free, c.depth, c.oldest,
 		c.broken, c.aside, c.poisoned, c.leads, c.bumps, c.leaks, c.step, c.suspended, c.ready,
-		c.sheds, c.limit, c.inside,
+		c.sheds, c.limit, c.inside, c.suspects,
 	} {
 		into <- d
 	}
@@ -123,6 +125,9 @@ func (c *collector) funnel(counter func(*prometheus.Desc, float64, ...string)) {
 	n := c.node
 	for reason, count := range n.gate.Counts.All() {
 		counter(c.gate, float64(count), reason.String())
+	}
+	for signal, count := range n.gate.Suspicion.Counts() {
+		counter(c.suspects, float64(count), signal.String())
 	}
 	for why, count := range n.pressure.Sheds() {
 		counter(c.sheds, float64(count), why.String())

@@ -154,6 +154,7 @@ func (n *Node) openGate() error {
 		Shared:     n.meter,
 		Tokens:     tokens,
 		Challenger: challenger,
+		Suspicion:  gate.NewSuspicion(c.SuspectNoPage, n.ledger.Clock().Now().UnixNano()),
 	}
 	n.pressure = gate.NewPressure(gate.OrdersMax)
 	n.pressure.Delay = newDelays().median

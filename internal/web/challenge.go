@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/valyala/fasthttp"
@@ -49,6 +50,7 @@ func (d *Door) challenge(rc *fasthttp.RequestCtx, sale []byte) {
 		d.refuse(rc, err)
 		return
 	}
+	d.hint(rc, p.who.Buyer)
 	d.Counts.Challenges.Add(1)
 	d.personal(rc, fasthttp.StatusOK, body)
 }
@@ -58,12 +60,14 @@ func (d *Door) prove(ctx context.Context, rc *fasthttp.RequestCtx, p *purchase) 
 	if p.shown.unproven == nil || p.known {
 		return true
 	}
-	now := d.Now().UnixNano()
-	if !d.Gate.Challenges(p.who, &p.shown.notice.Sale, now) {
+	attempt := gate.Attempt{
+		Who: p.who, Sale: &p.shown.notice.Sale, Key: p.key, Client: d.client(rc), Now: d.Now().UnixNano(),
+	}
+	if !d.Gate.Challenges(&attempt) {
 		return true
 	}
 	task := d.task(rc, p)
-	p.shown.difficulty.Note(now)
+	p.shown.difficulty.Note(attempt.Now)
 	solved, err := d.Gate.Solved(ctx, task, rc.Request.Header.Peek(proofField))
 	if err != nil {
 		d.refuse(rc, err)
@@ -71,8 +75,24 @@ func (d *Door) prove(ctx context.Context, rc *fasthttp.RequestCtx, p *purchase) 
 	}
 	if !solved {
 		d.say(rc, p.shown.unproven)
+		return false
 	}
-	return solved
+	d.Gate.Passed(&attempt)
+	return true
+}
+
+// automatedHint stands in the challenge's query where the browser says of itself
+// that a program steers it. Whoever lies is believed: it is a hint.
+const automatedHint = "automated"
+
+// hint notes what the solver says of its browser.
+func (d *Door) hint(rc *fasthttp.RequestCtx, buyer string) {
+	_, query, _ := bytes.Cut(rc.RequestURI(), []byte("?"))
+	for part := range bytes.SplitSeq(query, []byte("&")) {
+		if string(part) == automatedHint {
+			d.Gate.Suspicion.Automated(buyer, d.Now().UnixNano())
+		}
+	}
 }
 
 // task is what a challenge of this order is for.

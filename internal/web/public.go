@@ -53,9 +53,17 @@ func (d *Door) state(rc *fasthttp.RequestCtx, name []byte) {
 		return
 	}
 	d.Counts.States.Add(1)
+	d.looked(rc)
 	d.shared(rc)
 	d.tag(rc, shown)
 	d.stamped(rc, &shown.state)
+}
+
+// looked notes who looks at a sale, where that matters.
+func (d *Door) looked(rc *fasthttp.RequestCtx) {
+	if d.Gate.Suspicion.Watches() {
+		d.Gate.Suspicion.LookedAt(d.client(rc), d.Now().UnixNano())
+	}
 }
 
 // cacheTag is what a CDN forgets a sale's answers by.
@@ -95,6 +103,7 @@ func (d *Door) page(rc *fasthttp.RequestCtx, name []byte) {
 		return
 	}
 	d.Counts.Pages.Add(1)
+	d.looked(rc)
 	h := &rc.Response.Header
 	h.Set("Cache-Control", cacheMinute)
 	h.Set("Vary", "Accept-Encoding")

@@ -225,6 +225,13 @@ func (d *Door) play(c *conn, sale []byte, s *script, into []byte) ([]byte, bool)
 	default:
 		return d.turnAway(c, into)
 	}
+	if s.stamp > 0 && d.Gate.Suspicion.Watches() {
+		client, ok := d.clientOf(c)
+		if !ok {
+			return into, false
+		}
+		d.Gate.Suspicion.LookedAt(client, d.Now().UnixNano())
+	}
 	return d.recite(s, 0, into), true
 }
 
