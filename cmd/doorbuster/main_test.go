@@ -93,6 +93,7 @@ func startNode(env *testscript.Env) error {
 
 // served is a serve command that runs inside the test.
 type served struct {
+	buyers    string
 	operators string
 	logs      *bytes.Buffer // read it after stop
 	stop      func() int    // asks it to end, waits, returns its exit code
@@ -117,6 +118,9 @@ func serveIn(data string, more ...string) (*served, error) {
 	lines := bufio.NewScanner(told)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
+		if len(words) == 2 && words[0] == "buyers" {
+			n.buyers = words[1]
+		}
 		if len(words) == 2 && words[0] == "operators" {
 			n.operators = words[1]
 			go func() { _, _ = io.Copy(io.Discard, told) }()

@@ -44,6 +44,7 @@ func TestBuyerPage(t *testing.T) {
 		"a challenge that is not to be had is asked for again":            asksAgainForAChallenge,
 		"the shop's own script may solve the challenge":                   letsTheShopSolve,
 		"a challenge that nobody can solve ends in words":                 saysThatNobodySolves,
+		"a browser that a program steers says so with the challenge":      tellsOfAutomation,
 		"the solver is not loaded unless it is needed":                    loadsNoSolver,
 	} {
 		t.Run(name, func(t *testing.T) {

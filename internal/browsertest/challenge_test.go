@@ -151,6 +151,32 @@ func asksAgainForAChallenge(t *testing.T, b *Browser) {
 	r.judge(t, f)
 }
 
+func tellsOfAutomation(t *testing.T, b *Browser) {
+	for steered, want := range map[string]map[string]string{
+		"true":  {"": "automated", "?opening=k": "opening=k&automated"},
+		"false": {"": "", "?opening=k": "opening=k"},
+	} {
+		for query, want := range want {
+			f, asked := newFake(t, guard), make(chan string, 1)
+			f.set(func(f *fake) {
+				f.script = asks(1)
+				f.script[0].more = map[string]any{"challenge": "/api/v1/sales/retro-85/challenge" + query}
+				f.pose = func(w http.ResponseWriter, r *http.Request) {
+					asked <- r.URL.RawQuery
+					easy(w, r)
+				}
+			})
+			tab := blank(t, b, Phone())
+			must(t, before(tab, `Object.defineProperty(navigator, "webdriver", { get: () => `+steered+` })`))
+			_, err := tab.Win(f.page())
+			must(t, err)
+			if got := <-asked; got != want {
+				t.Errorf("steered %s: asked with %q, want %q", steered, got, want)
+			}
+		}
+	}
+}
+
 func letsTheShopSolve(t *testing.T, b *Browser) {
 	f := newFake(t, guard)
 	appoint(t, f)

@@ -203,6 +203,13 @@ func (c *Config) check() shop.Faults {
 	if !slices.Contains([]string{"auto", "json", "text"}, c.LogFormat) {
 		wrong("log-format", fmt.Sprintf("%q is not known; write auto, json or text", c.LogFormat))
 	}
+	c.checkGate(wrong)
+	c.checkStores(wrong)
+	return append(faults, c.checkLists()...)
+}
+
+// checkGate judges settings of the gate that need others.
+func (c *Config) checkGate(wrong func(name, text string)) {
 	switch {
 	case c.LimitShared && c.RedisURL == "":
 		wrong("limit-buyer-shared", "needs --redis-url: a node alone counts for itself; set it, or leave --limit-buyer-shared out")
@@ -215,8 +222,6 @@ func (c *Config) check() shop.Faults {
 	case c.SuspectNoPage && c.CacheTags != NoTags:
 		wrong("suspect-no-page", "cannot be told behind a CDN, which --cache-tags names pages to; leave one of them out")
 	}
-	c.checkStores(wrong)
-	return append(faults, c.checkLists()...)
 }
 
 // checkStores judges the addresses of what a distributed node needs. The URLs

@@ -22,7 +22,7 @@ type Suspect struct {
 	Allowed     bool       // the lists allow the buyer or the address by now: no more decisions
 }
 
-// SuspectsKept is how many suspects are remembered, in a table of 150 KiB: more
+// SuspectsKept is how many suspects are remembered, in a table of 110 KiB: more
 // than an operator reads.
 const SuspectsKept = 1 << 10
 

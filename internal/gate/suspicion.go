@@ -109,8 +109,10 @@ type Suspicion struct {
 	counts   [signalCount]atomic.Uint64
 }
 
-// Sizes of the tables: 128 k buyers who order within seconds and as many
-// addresses, 1 MiB each, touched only as they come.
+// Sizes of the tables: a buyer matters for seconds, an address for a minute, and
+// 8 bytes each are touched only as they come. In sightFor a node shows pages to
+// more addresses than order; who was asked for a challenge and is steered by a
+// program are few.
 const (
 	rhythmSlots   = 1 << 17
 	crowdSlots    = 1 << 17
