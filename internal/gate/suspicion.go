@@ -96,8 +96,9 @@ type Attempt struct {
 
 // Suspicion sees what many orders of one kind look like. Its tables are made
 // once; a look at them takes no lock and allocates nothing. Where a table is
-// full, those who came the longest ago are forgotten, which can only favour
-// them. Safe for many callers at once.
+// full, those who came the longest ago are forgotten, which favours them; but for
+// pages, where it takes 260,000 other addresses within the seconds in which an
+// open page asks again. Safe for many callers at once.
 type Suspicion struct {
 	seed     maphash.Seed // random: nobody can choose whose words they share
 	rhythms  slate        // by buyer: what beat keeps
