@@ -54,14 +54,18 @@ func hot(t testing.TB) map[string]*scene {
 	full.door.prepare()
 	guarded := build(t).publish(guarded())
 	guarded.door.prepare()
-	wary := build(t).publish(func() shop.Sale { s := sneakers(); s.Challenge = shop.ChallengeSuspicious; return s }())
-	wary.door.Gate.Suspicion = gate.NewSuspicion(true, 1)
-	wary.door.Gate.Suspicion.Automated("ann", wary.door.Now().UnixNano()) // who looked at no page either
-	wary.door.prepare()
+	suspicious := func() *house {
+		h := build(t).publish(func() shop.Sale { s := sneakers(); s.Challenge = shop.ChallengeSuspicious; return s }())
+		h.door.Gate.Suspicion = gate.NewSuspicion(true, 1)
+		h.door.Gate.Suspicion.Automated("ann", h.door.Now().UnixNano())
+		h.door.prepare()
+		return h
+	}
+	wary, watched := suspicious(), suspicious() // at the first one nobody looks at a page
 	return map[string]*scene{
 		"no challenge solved":    {door: guarded.door, request: ask("retro-85", token), status: 403},
 		"suspected":              {door: wary.door, request: ask("retro-85", token), status: 403},
-		"state, by a wary door":  {door: wary.door, request: get("/s/retro-85/state.json"), status: 200},
+		"state, by a wary door":  {door: watched.door, request: get("/s/retro-85/state.json"), status: 200},
 		"challenge badly solved": {door: guarded.door, request: strings.Replace(ask("retro-85", token), "Host:", proofField+": "+strings.Repeat("A", 800)+"\r\nHost:", 1), status: 403},
 		"sold out":               {door: h.door, request: ask("sold-out", token), status: 409},
 		"item sold out":          {door: gone.door, request: ask("retro-85", token), status: 409},
