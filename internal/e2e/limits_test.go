@@ -101,22 +101,25 @@ func (g *guest) listen(limit time.Duration) error {
 // busy is the share of a core that a process used in a second.
 func busy(t *testing.T, pid int) float64 {
 	t.Helper()
-	const perSecond = 100 // USER_HZ, the same on every Linux
-	ticks := func() (sum float64) {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		for _, field := range fields[11:13] { // utime and stime
-			n, _ := strconv.ParseFloat(field, 64)
-			sum += n
-		}
-		return sum
-	}
-	before, began := ticks(), time.Now()
+	before, began := used(t, pid), time.Now()
 	rest(t.Context(), time.Second)
-	return (ticks() - before) / perSecond / time.Since(began).Seconds()
+	return (used(t, pid) - before).Seconds() / time.Since(began).Seconds()
+}
+
+// used is how long the processors have worked for a process.
+func used(t *testing.T, pid int) (sum time.Duration) {
+	t.Helper()
+	const perSecond = 100 // USER_HZ, the same on every Linux
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	for _, field := range fields[11:13] { // utime and stime
+		n, _ := strconv.ParseInt(field, 10, 64)
+		sum += time.Duration(n) * time.Second / perSecond
+	}
+	return sum
 }
 
 // limit changes a limit of a process that runs.

@@ -60,6 +60,8 @@ type shopper struct {
 	name    string
 	bearer  string
 	address string
+	query   string // of orders: the opening key of a strict sale
+	proof   string // that a challenge was solved
 }
 
 func (s *street) shopper(t *testing.T, name string) *shopper {
@@ -119,7 +121,7 @@ func (s *shopper) try(ctx context.Context, w wish) *answer {
 	a := &answer{wish: w, sent: s.history.tick()}
 	began := time.Now()
 	body := fmt.Appendf(nil, `{"sku":%q,"quantity":%d}`, w.sku, w.quantity)
-	if got, err := s.send(ctx, http.MethodPost, "/api/v1/sales/"+w.sale+"/orders", body, w.key); err == nil {
+	if got, err := s.send(ctx, http.MethodPost, "/api/v1/sales/"+w.sale+"/orders"+s.query, body, w.key); err == nil {
 		a.read(got)
 	}
 	a.took = time.Since(began)
@@ -139,6 +141,9 @@ func (s *shopper) send(ctx context.Context, method, path string, body []byte, ke
 	}
 	if key != "" {
 		request.Header.Set("Idempotency-Key", key)
+	}
+	if s.proof != "" {
+		request.Header.Set("Doorbuster-Challenge", s.proof)
 	}
 	return do(s.client, request)
 }

@@ -200,9 +200,13 @@ func (w waits) String() string {
 	if len(w) == 0 {
 		return "none"
 	}
+	return fmt.Sprintf("p50 %s, p99 %s (%d of them)", w.at(50), w.at(99), len(w))
+}
+
+// at returns what so many of a hundred took at most.
+func (w waits) at(percent int) time.Duration {
 	slices.Sort(w)
-	at := func(percent int) time.Duration { return w[len(w)*percent/100].Round(100 * time.Microsecond) }
-	return fmt.Sprintf("p50 %s, p99 %s (%d of them)", at(50), at(99), len(w))
+	return w[len(w)*percent/100].Round(100 * time.Microsecond)
 }
 
 // shopFor lets new buyers order for a time, one after another at each worker.
