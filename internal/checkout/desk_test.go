@@ -205,6 +205,7 @@ func TestNobodySeesAnotherBuyersOrder(t *testing.T) {
 	}
 }
 
+// Security line 39.
 func TestAThousandIdenticalWishesLeadToOneOrder(t *testing.T) {
 	r := open(t, document(1000))
 	ids := make(chan shop.ClaimID, 1000)
@@ -240,28 +241,32 @@ func TestAThousandIdenticalWishesLeadToOneOrder(t *testing.T) {
 	}
 }
 
+// Security line 39: of a thousand who want the last unit, one gets it.
 func TestACrowdTakesExactlyWhatThereIs(t *testing.T) {
-	const units, buyers = 50, 500
-	r := open(t, document(units))
-	var won, lost atomic.Int64
-	var crowd sync.WaitGroup
-	for i := range buyers {
-		crowd.Go(func() {
-			_, err := r.desk.Buy(context.WithoutCancel(t.Context()), wish(fmt.Sprint("buyer", i), "k", 1))
-			no, refused := errors.AsType[shop.Refusal](err)
-			switch {
-			case err == nil:
-				won.Add(1)
-			case refused && no.Code == shop.SoldOut:
-				lost.Add(1)
-			default:
-				t.Error(err)
+	for _, c := range []struct{ units, buyers int64 }{{50, 500}, {1, 1000}} {
+		t.Run(fmt.Sprint(c.buyers, " buyers for ", c.units), func(t *testing.T) {
+			r := open(t, document(c.units))
+			var won, lost atomic.Int64
+			var crowd sync.WaitGroup
+			for i := range c.buyers {
+				crowd.Go(func() {
+					_, err := r.desk.Buy(context.WithoutCancel(t.Context()), wish(fmt.Sprint("buyer", i), "k", 1))
+					no, refused := errors.AsType[shop.Refusal](err)
+					switch {
+					case err == nil:
+						won.Add(1)
+					case refused && no.Code == shop.SoldOut:
+						lost.Add(1)
+					default:
+						t.Error(err)
+					}
+				})
+			}
+			crowd.Wait()
+			if won.Load() != c.units || lost.Load() != c.buyers-c.units {
+				t.Errorf("%d won and %d lost, want %d and %d", won.Load(), lost.Load(), c.units, c.buyers-c.units)
 			}
 		})
-	}
-	crowd.Wait()
-	if won.Load() != units || lost.Load() != buyers-units {
-		t.Errorf("%d won and %d lost, want %d and %d", won.Load(), lost.Load(), units, buyers-units)
 	}
 }
 

@@ -40,8 +40,8 @@ type flood struct {
 	faults   chan string
 }
 
-// TestFlood sends a million fuzzed requests: no 5xx, no panic, no growth, and
-// no secret in a log.
+// TestFlood sends a million fuzzed requests: no 5xx, no panic, no growth, no
+// series of metrics of their own, and no secret in a log. Security lines 31, 32.
 func TestFlood(t *testing.T) {
 	n := serve(t, setup{})
 	op := n.operator()
@@ -55,6 +55,7 @@ func TestFlood(t *testing.T) {
 	op.publish(t, newSale("closed", 1, map[string]int64{"one": 50}))
 	op.move(t, "closed", "close")
 
+	fresh := n.series()
 	total := int64(number(t, "DOORBUSTER_FUZZ_REQUESTS", 1_000_000))
 	began := time.Now()
 	f.send(t, total/floodWarm)
@@ -76,6 +77,9 @@ func TestFlood(t *testing.T) {
 	}
 	if after.heap > before.heap+heapMax || after.resident > before.resident+residentMax || after.goroutines > before.goroutines+goroutineMax {
 		t.Errorf("it grew: from %+v to %+v", before, after)
+	}
+	if now := n.series(); now != fresh || fresh == 0 {
+		t.Errorf("there are %d series of metrics, and were %d: no request may add one", now, fresh)
 	}
 	if log := n.read(); len(log) > logMax {
 		t.Errorf("the log has %d bytes, want %d at most", len(log), logMax)
@@ -104,6 +108,17 @@ func (n *node) size(t *testing.T) size {
 		heap: figure(t, heap, "# HeapAlloc = "), goroutines: figure(t, goroutines, "goroutine profile: total "),
 		resident: figure(t, string(status), "VmRSS:") << 10,
 	}
+}
+
+// series counts what a scrape brings.
+func (n *node) series() (count int) {
+	_, metrics := n.health("/metrics")
+	for line := range strings.Lines(metrics) {
+		if !strings.HasPrefix(line, "#") {
+			count++
+		}
+	}
+	return count
 }
 
 // figure reads the number behind a label.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/checkout"
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
@@ -213,5 +214,22 @@ func TestStrangersReachNeitherLedgerNorStock(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Security line 35: nor whatever is sent.
+func TestAFloodOfStrangersReachesNeitherLedgerNorStock(t *testing.T) {
+	h := build(t).publish(variety()...).walk().work()
+	desk := h.door.Desk
+	desk.Claims, desk.Stock, desk.Standings = untouchedLedger{}, untouchedStock{}, checkout.NewStandings(untouchedLedger{}, time.Now)
+	h.open()
+	forged, err := gate.NewSigner(gate.NewSecret([]byte(strings.Repeat("x", len(testKey)))))
+	must(t, err)
+	token, err := forged.Sign(gate.Identity{Buyer: "ann"}, time.Now(), time.Hour)
+	must(t, err)
+	requests, seed := floods(t)
+	statuses := h.flood(forge{tokens: []string{token, "a.b.c"}, assets: h.door.Pages.AssetNames()}, requests, seed)
+	if statuses[http.StatusUnauthorized] < requests/50 || h.door.Counts.Panics.Load() > 0 || h.door.Counts.Faults.Load() > 0 {
+		t.Errorf("seed %d: answers %v, %d panics, %d faults", seed, statuses, h.door.Counts.Panics.Load(), h.door.Counts.Faults.Load())
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/web/webtest"
 )
 
 // forge makes requests. Most are framed as they should be, whatever they ask
@@ -325,7 +326,7 @@ func FuzzRequest(f *testing.F) {
 	for range 200 {
 		f.Add(append(random.plain(), random.plain()...))
 	}
-	for _, text := range smuggled() {
+	for _, text := range webtest.Smuggled() {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

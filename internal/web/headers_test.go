@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -97,18 +98,25 @@ func TestOnlyKnownHostsAreServed(t *testing.T) {
 	}
 }
 
-// No permutation of request headers makes a cache keep what is somebody's, nor
+// mark stands in what an answer must not repeat.
+const mark = "reflected-mark"
+
+// poison are header fields that some server or cache somewhere obeys.
+func poison() map[string]string {
+	return map[string]string{
+		"Cache-Control": "max-age=600", "Pragma": "cache", "If-None-Match": "*", "If-Modified-Since": "Mon, 02 Jan 2006 15:04:05 GMT",
+		"Accept": "text/html", "Accept-Encoding": "gzip", "X-Forwarded-Host": mark, "X-Forwarded-Proto": mark, "X-Original-URL": "/assets/" + mark,
+		"X-Rewrite-URL": "/livez", "X-HTTP-Method-Override": "DELETE", "Range": "bytes=0-1", "Origin": "https://" + mark, "Cookie": "a=" + mark, "Forwarded": "host=" + mark,
+	}
+}
+
+// Security line 37. No permutation of request headers makes a cache keep what is somebody's, nor
 // comes back in the answer.
 func TestPersonalAnswersAreNeverCached(t *testing.T) {
 	h := openHouse(t, sneakers())
 	won := h.buy("ann", "eu-42", "k")
 	path, ann := won.header.Get("Location"), h.token("ann")
-	const mark = "reflected-mark"
-	extra := map[string]string{
-		"Cache-Control": "max-age=600", "Pragma": "cache", "If-None-Match": "*", "If-Modified-Since": "Mon, 02 Jan 2006 15:04:05 GMT",
-		"Accept": "text/html", "Accept-Encoding": "gzip", "X-Forwarded-Host": mark, "X-Forwarded-Proto": mark, "X-Original-URL": "/assets/" + mark,
-		"X-Rewrite-URL": "/livez", "X-HTTP-Method-Override": "DELETE", "Range": "bytes=0-1", "Origin": "https://" + mark, "Cookie": "a=" + mark, "Forwarded": "host=" + mark,
-	}
+	extra := poison()
 	names := slices.Sorted(maps.Keys(extra))
 	for first := range names {
 		header := http.Header{"Idempotency-Key": {"k"}}
@@ -132,6 +140,37 @@ func TestPersonalAnswersAreNeverCached(t *testing.T) {
 			}
 			if strings.Contains(got.body, mark) || strings.Contains(fmt.Sprint(got.header), mark) {
 				t.Errorf("%s with %v repeats what it was sent: %s", c.path, header, got.body)
+			}
+		}
+	}
+}
+
+// Security line 37: what a cache keeps for all is the same whoever asked, but
+// for the two headers that it is told of.
+func TestNoHeaderChangesWhatIsKeptForAll(t *testing.T) {
+	h := openHouse(t, sneakers())
+	extra := poison()
+	delete(extra, "Accept-Encoding") // Vary names it
+	delete(extra, "If-None-Match")   // a question of its own: 304
+	serverTime := regexp.MustCompile(`"server_time":"[^"]*"`)
+	told := func(got reply) string {
+		kept := got.header.Clone()
+		kept.Del("Date") // and nothing else
+		return fmt.Sprint(got.status, kept, serverTime.ReplaceAllString(got.body, ""))
+	}
+	names := slices.Sorted(maps.Keys(extra))
+	asset := "/assets/" + h.door.Pages.AssetNames()[0]
+	for _, path := range []string{"/s/retro-85", "/s/retro-85/state.json", "/api/v1/sales", "/api/v1/sales/retro-85", "/api/openapi.json", asset} {
+		plain := told(h.do(call{path: path}))
+		for first := range names {
+			for _, chosen := range [][]string{names[first:], names[first : first+1]} {
+				header := http.Header{}
+				for _, name := range chosen {
+					header.Set(name, extra[name])
+				}
+				if got := told(h.do(call{path: path, header: header})); got != plain {
+					t.Errorf("%s with %v:\n%s\nwithout:\n%s", path, header, got, plain)
+				}
 			}
 		}
 	}

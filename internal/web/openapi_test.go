@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +133,44 @@ func TestTheOpenAPIFileKnowsEveryRoute(t *testing.T) {
 	got := h.do(call{path: "/api/openapi.json"})
 	if got.status != 200 || got.body != string(openAPI) || got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("served: %d, %v", got.status, got.header)
+	}
+}
+
+// Security line 15: there is one clock, and nobody may bring another.
+func TestNoRequestHasAPlaceForATime(t *testing.T) {
+	var file struct {
+		Paths      map[string]map[string]json.RawMessage
+		Components map[string]map[string]json.RawMessage
+	}
+	must(t, json.Unmarshal(openAPI, &file))
+	ofTime := regexp.MustCompile(`(?i)"\w*(date|time|clock|_at)\w*"`) // a name; sentences have spaces
+	looked := 0
+	for path, members := range file.Paths {
+		for method, raw := range members {
+			var operation struct{ Parameters, RequestBody json.RawMessage }
+			if method == "parameters" {
+				operation.Parameters = raw
+			} else {
+				must(t, json.Unmarshal(raw, &operation))
+			}
+			asked := string(operation.Parameters) + string(operation.RequestBody)
+			for _, ref := range regexp.MustCompile(`#/components/(\w+)/(\w+)`).FindAllStringSubmatch(asked, -1) {
+				part, ok := file.Components[ref[1]][ref[2]]
+				if !ok {
+					t.Errorf("%s %s: there is no %s", method, path, ref[0])
+				}
+				asked += string(part)
+			}
+			if strings.Contains(asked, `"quantity"`) {
+				looked++
+			}
+			if word := ofTime.FindString(asked); word != "" {
+				t.Errorf("%s %s takes %s", method, path, word)
+			}
+		}
+	}
+	if looked == 0 {
+		t.Error("no operation takes a quantity: nothing was looked at")
 	}
 }
 
