@@ -136,7 +136,7 @@ func (b *bench) waits(ctx context.Context) ([]line, error) {
 		{what: "p99.9", goal: atMost(60, "ms")},
 	}
 	for range b.reps {
-		histogram, err := s.trickle(rate)
+		histogram, err := s.trickle(rate, 2*s.period)
 		if err != nil {
 			return lines, err
 		}
@@ -148,9 +148,9 @@ func (b *bench) waits(ctx context.Context) ([]line, error) {
 	return lines, nil
 }
 
-// trickle lets orders arrive at a rate, for two periods.
-func (s *shop) trickle(rate float64) (*hdrhistogram.Histogram, error) {
-	buyers, err := s.crowd.orders(int(rate*2*s.period.Seconds())+1, of("drop", "sku-0"))
+// trickle lets orders arrive at a rate, for a time.
+func (s *shop) trickle(rate float64, during time.Duration) (*hdrhistogram.Histogram, error) {
+	buyers, err := s.crowd.orders(int(rate*during.Seconds())+1, of("drop", "sku-0"))
 	if err != nil {
 		return nil, err
 	}

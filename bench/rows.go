@@ -34,6 +34,7 @@ func rows() []row {
 		{"D6", "word gets around", (*bench).word},
 		{"G1", "the gate's decision", (*bench).limiter},
 		{"G2", "the token", (*bench).token},
+		{"G3", "slow connections", (*bench).slow},
 	}
 }
 
@@ -47,7 +48,7 @@ func choose(names string) ([]row, error) {
 	for name := range strings.SplitSeq(names, ",") {
 		at := slices.IndexFunc(all, func(r row) bool { return strings.EqualFold(r.id, strings.TrimSpace(name)) })
 		if at < 0 {
-			return nil, fmt.Errorf("there is no row %q; there are E1 to E8, D1 to D6, G1 and G2", name)
+			return nil, fmt.Errorf("there is no row %q; there are E1 to E8, D1 to D6, G1 to G3", name)
 		}
 		chosen = append(chosen, all[at])
 	}

@@ -48,9 +48,9 @@ func sources(t *testing.T, tests bool) string {
 
 func TestEveryTestThatIsNamedExists(t *testing.T) {
 	tests := sources(t, true)
-	for _, file := range []string{"faults.md", "edge.md"} {
-		for _, name := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(read(t, file), -1) {
-			if !strings.Contains(tests, "func "+name+"(t *testing.T)") {
+	for _, file := range []string{"faults.md", "edge.md", "security.md"} {
+		for _, name := range regexp.MustCompile(`\b(Test|Fuzz)[A-Z]\w+`).FindAllString(read(t, file), -1) {
+			if !strings.Contains(tests, "func "+name+"(t *testing.T)") && !strings.Contains(tests, "func "+name+"(f *testing.F)") {
 				t.Errorf("%s: there is no %s", file, name)
 			}
 		}
