@@ -26,11 +26,12 @@ const (
 	raidSlowest = 2 * time.Second
 	// reaction and spread are of people who wait for a button: half are quicker
 	// than the first, two thirds within a factor of the exponential of the second.
-	reaction, spread = 700 * time.Millisecond, 0.5
+	reaction, spread = 900 * time.Millisecond, 0.35
 	pageLooks        = 250 * time.Millisecond // of all pages, through a cache
 	// shareMax is how many times as much as the quick bots may win. All of both can
-	// win, for there are more than twice as many units: it takes half of the quick
-	// to fail, not chance.
+	// win, for there are more than twice as many units, and few others press in the
+	// first 400 ms: for it to fail half of the quick must lose. Chance does not do
+	// that, nor a machine that stalls for some hundred milliseconds.
 	shareMax = 2
 )
 
@@ -91,9 +92,9 @@ type melee struct {
 	*crowd
 	gang  *gang
 	work  chan struct{} // of the devices that solve challenges; nil: there are none
-	query string        // of orders of a strict sale, once the pages know the key
-	shown chan struct{} // closed: they do
-	when  time.Time     // and since when
+	shown chan struct{} // closed: the pages show that the sale is open
+	when  time.Time     // since when they do
+	query string        // of orders of a strict sale: with the key
 	more  atomic.Int64  // requests of honest buyers that the history does not have
 
 	mu         sync.Mutex
@@ -139,6 +140,9 @@ func (r *raid) run(t *testing.T, seed uint64) string {
 	worked := used(t, n.command.Process.Pid) - before
 	byBots := m.settled()
 	line := m.line(n, byBots, worked)
+	for _, s := range []*street{m.street, m.gang.street} {
+		s.client.CloseIdleConnections() // a drain waits some seconds for who has connected and said nothing
+	}
 	n.stop(t)
 	n.audited(t)
 	return line
@@ -153,12 +157,14 @@ func (m *melee) publish() {
 	m.op.must(m.t, http.MethodPut, "/sales/"+m.sale.ID, document, nil, http.StatusCreated)
 }
 
-// show looks for the opening key, for all pages.
+// show looks at the sale for all pages, until it is open.
 func (m *melee) show(ctx context.Context) {
+	pause := gangLooks // as good as a countdown
 	if m.early != "" {
-		m.query = m.watch(ctx, m.sale.ID, pageLooks)
-		m.when = time.Now()
+		pause = pageLooks // only the state has the key
 	}
+	m.query = m.watch(ctx, m.sale.ID, pause)
+	m.when = time.Now()
 	close(m.shown)
 }
 
@@ -172,15 +178,12 @@ func (m *melee) press(ctx context.Context, v *visitor, quick bool) {
 	for !quick && (due < quickMax || due > raidSlowest) {
 		due = time.Duration(float64(reaction) * math.Exp(spread*v.rng.NormFloat64()))
 	}
-	if !rest(ctx, time.Until(m.sale.OpensAt.Add(due))) {
+	<-m.shown
+	pressed, won := m.when.Add(due), false
+	if !rest(ctx, time.Until(pressed)) {
 		return
 	}
-	<-m.shown
 	v.query = m.query
-	pressed, won := m.sale.OpensAt.Add(due), false
-	if pressed.Before(m.when) {
-		pressed = m.when // the button comes with the key
-	}
 	switch a := m.ask(ctx, v); {
 	case a == nil:
 		m.t.Errorf("%s has no answer", v.name)

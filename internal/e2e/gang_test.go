@@ -239,16 +239,23 @@ func (s *shopper) prove(ctx context.Context, w wish, work chan struct{}) (string
 	return altchatest.Solve(challenge)
 }
 
-// watch looks for the opening key of a strict sale, and returns the query of
-// an order that bears it; empty: ctx has ended.
+// watch looks at the state of a sale until it is open, and returns the query
+// of an order: the opening key of a strict one. It is empty, too, where ctx has
+// ended.
 func (s *street) watch(ctx context.Context, sale string, pause time.Duration) string {
 	for rest(ctx, pause) {
 		var state struct {
-			Key string `json:"opening_key"`
+			Phase string `json:"phase"`
+			Key   string `json:"opening_key"`
 		}
-		if _, body := fetch(ctx, s.base+"/s/"+sale+"/state.json"); json.Unmarshal([]byte(body), &state) == nil && state.Key != "" {
+		_, body := fetch(ctx, s.base+"/s/"+sale+"/state.json")
+		if err := json.Unmarshal([]byte(body), &state); err != nil || state.Phase != "open" {
+			continue
+		}
+		if state.Key != "" {
 			return "?opening=" + state.Key
 		}
+		return ""
 	}
 	return ""
 }
