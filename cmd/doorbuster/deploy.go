@@ -125,12 +125,15 @@ func (deployNginx) Help() string {
 
 // Run writes the files.
 func (c deployNginx) Run(p program) error {
-	_, site, err := siteOf(c.Flags, p)
+	settings, site, err := siteOf(c.Flags, p)
 	if err != nil {
 		return err
 	}
 	if site.Proxy, err = c.proxy(); err != nil {
 		return misused(err)
+	}
+	if settings.SuspectNoPage {
+		return misused(shop.Faults{{Field: "--suspect-no-page", Wrong: "nginx keeps page and state for the node, which then sees nobody load them; leave it out, here and at the node"}})
 	}
 	site.Proxy.Folder = c.ProxyFolder
 	if len(c.Node) > 0 {
@@ -202,7 +205,7 @@ func (c deployDNS) Run(p program) error {
 	site.Names = edge.Names{Balancers: c.Balancer, Virtual: c.VirtualAddress, Interface: c.Interface}
 	next := []string{"put the lines of shop.zone into the zone of the shop, and raise its serial"}
 	if len(c.VirtualAddress) > 0 {
-		next = append(next, "keepalived -t -f "+c.at("keepalived-1.conf"),
+		next = append(next, "keepalived --config-test=/tmp/keepalived.log -f "+c.at("keepalived-1.conf")+"; it ends itself by a signal, and what is wrong stands in that log",
 			"put keepalived-N.conf into /etc/keepalived/keepalived.conf of balancer N, check-balancer.sh beside it, then systemctl reload keepalived")
 	}
 	return c.write(p, edge.DNS, site, next...)
@@ -218,7 +221,7 @@ type deploySystemd struct {
 
 // Help is what --help says beyond the flags.
 func (deploySystemd) Help() string {
-	return `The node's settings go into a file beside the service; passwords in addresses are not shown and have to be written in. Secrets are root's files in /etc/doorbuster, which the service alone gets to read.
+	return `The node's settings go into a file beside the service; passwords in addresses are not shown and have to be written in. Secrets are root's files in /etc/doorbuster, which the service alone gets to read. Payments are your own cashier's (none) unless --payments says sandbox.
 
     doorbuster deploy systemd --out edge --hosts drop.shop.example --trusted-proxies 10.0.0.2/32
     doorbuster deploy systemd --out edge --config cluster.yaml --listen :8080`
@@ -232,6 +235,13 @@ func (c deploySystemd) Run(p program) error {
 	if err != nil {
 		return err
 	}
+	if _, chosen := settings.Given("payments"); !chosen { // behind a proxy the public would pay with play money
+		none := string(config.NoPayments)
+		c.Payments = &none
+		if settings, site, err = siteOf(c.Flags, p); err != nil {
+			return err
+		}
+	}
 	var text bytes.Buffer
 	if err := settings.Print(&text); err != nil {
 		return err
@@ -239,7 +249,7 @@ func (c deploySystemd) Run(p program) error {
 	site.Nodes = []string{settings.Listen}
 	site.Service.Settings = text.Bytes()
 	next := []string{
-		"put doorbuster.service into /etc/systemd/system, sysctl.d/90-doorbuster.conf into /etc/sysctl.d, doorbuster.yaml into /etc/doorbuster",
+		"put the program at /usr/local/bin/doorbuster, doorbuster.service into /etc/systemd/system, sysctl.d/90-doorbuster.conf into /etc/sysctl.d, doorbuster.yaml into /etc/doorbuster",
 	}
 	if settings.Distributed() {
 		site.Service.Secrets = []string{"buyer-key", "admin-token", "root-key"}

@@ -34,10 +34,10 @@ func (listsCommands) Help() string {
 
 // enlisting is what block and allow share.
 type enlisting struct {
-	Entry  string        `arg:"" placeholder:"ENTRY" help:"203.0.113.9, 2001:db8::/48 or buyer:ID."`
-	For    time.Duration `placeholder:"DURATION" help:"How long it counts, such as 2h. Default: until it is removed."`
-	Reason string        `placeholder:"TEXT" help:"Why; buyers do not see it."`
-	By     string        `placeholder:"NAME" env-too:"USER" help:"Who does it. Default: the one who is logged in."`
+	Entry  string         `arg:"" placeholder:"ENTRY" help:"203.0.113.9, 2001:db8::/48 or buyer:ID."`
+	For    *time.Duration `placeholder:"DURATION" help:"How long it counts, such as 2h. Default: until it is removed."`
+	Reason string         `placeholder:"TEXT" help:"Why; buyers do not see it."`
+	By     string         `placeholder:"NAME" env-too:"USER" help:"Who does it. Default: the one who is logged in."`
 	nodeFlags
 }
 
@@ -46,16 +46,16 @@ func (e enlisting) enlist(ctx context.Context, p program, list shop.List) error 
 	if err != nil {
 		return err
 	}
-	if e.For < 0 {
-		return misused(errors.New("--for: write how long the entry counts, such as 2h"))
+	if e.For != nil && *e.For <= 0 {
+		return misused(errors.New("--for: write how long the entry counts, such as 2h; leave it out where it counts for good"))
 	}
 	by := e.By
 	if by == "" {
 		by = p.getenv("USER")
 	}
 	wish := map[string]string{"reason": e.Reason, "by": by}
-	if e.For > 0 {
-		wish["until"] = time.Now().Add(e.For).UTC().Format(time.RFC3339)
+	if e.For != nil {
+		wish["until"] = time.Now().Add(*e.For).UTC().Format(time.RFC3339)
 	}
 	body, err := json.Marshal(wish)
 	if err != nil {
@@ -162,10 +162,10 @@ func (c showListsCommand) Run(ctx context.Context, p program) error {
 	return table(p.stdout, func(row func(cells ...any)) {
 		row("LIST", "ENTRY", "UNTIL", "SINCE", "BY", "REASON")
 		for _, e := range lists.Block {
-			row(shop.Block, e.Entry, localOr(e.Until, "removed"), localOr(e.At, "in a file"), e.By, e.Reason)
+			row(shop.Block, e.Entry, localOr(e.Until, "for good"), localOr(e.At, "in a file"), e.By, e.Reason)
 		}
 		for _, e := range lists.Allow {
-			row(shop.Allow, e.Entry, localOr(e.Until, "removed"), localOr(e.At, "in a file"), e.By, e.Reason)
+			row(shop.Allow, e.Entry, localOr(e.Until, "for good"), localOr(e.At, "in a file"), e.By, e.Reason)
 		}
 	})
 }
@@ -194,7 +194,7 @@ func (c suspectsCommand) Run(ctx context.Context, p program) error {
 		for _, s := range all.Suspects {
 			done := s.Done
 			if s.Allowed {
-				done = "allowed since"
+				done = "now allowed"
 			}
 			row(local(s.Last), s.Sale, s.Undo, s.Address, s.Score, strings.Join(s.Reasons, ","), done, s.Times, s.Solved)
 		}

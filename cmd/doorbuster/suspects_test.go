@@ -71,7 +71,7 @@ func TestASuspectIsShownAndLetGo(t *testing.T) {
 	if asked == most {
 		t.Fatalf("%d orders as fast as they go, and the buyer is no suspect", most)
 	}
-	row := regexp.MustCompile(`(?m)^20\S+ .*\bdrop +buyer:bot +127\.0\.0\.0/24 +2 +regular +(challenge|allowed since) +1 +0$`)
+	row := regexp.MustCompile(`(?m)^20\S+ .*\bdrop +buyer:bot +127\.0\.0\.0/24 +2 +regular +(challenge|now allowed) +1 +0$`)
 	if shown := verb("list", "suspects", "--sale", "drop"); !strings.Contains(row.FindString(shown), "challenge") {
 		t.Errorf("list suspects shows\n%s", shown)
 	}
@@ -85,7 +85,7 @@ func TestASuspectIsShownAndLetGo(t *testing.T) {
 	if status, said := order(asked); status == http.StatusForbidden {
 		t.Errorf("after the allow the same order is answered %d %s", status, said)
 	}
-	if shown := verb("list", "suspects"); !strings.Contains(row.FindString(shown), "allowed since") {
+	if shown := verb("list", "suspects"); !strings.Contains(row.FindString(shown), "now allowed") {
 		t.Errorf("list suspects shows, after the allow,\n%s", shown)
 	}
 }

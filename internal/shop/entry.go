@@ -73,6 +73,9 @@ func ParseSubject(text string) (Subject, error) {
 	if prefix.Masked() != prefix {
 		return Subject{}, errors.New("has bits set behind the length of its prefix; write zeros there, such as 10.0.0.0/8, or the address alone")
 	}
+	if prefix.Bits() == 0 {
+		return Subject{}, errors.New("is everybody; name a network, or pause the sale")
+	}
 	return Subject{Prefix: prefix}, nil
 }
 
