@@ -252,6 +252,9 @@ func (d *Door) admit(rc *fasthttp.RequestCtx, ask gate.Ask) bool {
 
 // client returns whose limits count.
 func (d *Door) client(rc *fasthttp.RequestCtx) netip.Addr {
+	if c, ok := rc.Conn().(*conn); ok && c.admitted {
+		return c.client
+	}
 	peer := peerOf(rc)
 	if rc.Request.Header.Peek("X-Forwarded-For") == nil {
 		return peer
@@ -269,6 +272,10 @@ func peerOf(rc *fasthttp.RequestCtx) netip.Addr {
 
 // identify asks whose token this is; false: it has answered.
 func (d *Door) identify(rc *fasthttp.RequestCtx, who *gate.Identity) bool {
+	if c, ok := rc.Conn().(*conn); ok && c.admitted {
+		*who = c.who // found before the request was parsed
+		return true
+	}
 	found, err := d.Gate.Identify(rc.Request.Header.Peek("Authorization"), d.Now().UnixNano())
 	if err != nil {
 		d.refuse(rc, err)

@@ -271,10 +271,11 @@ func (d *Door) turnAway(c *conn, into []byte) ([]byte, bool) {
 	case refused:
 		return d.recite(d.turned.crowd, no.RetryAfter, into), true
 	}
-	if _, err := d.Gate.Identify(c.frame.seen.authorization, now); err != nil {
+	who, err := d.Gate.Identify(c.frame.seen.authorization, now)
+	if err != nil {
 		return d.recite(d.turned.nobody, 0, into), true
 	}
-	c.admitted = true
+	c.admitted, c.client, c.who = true, client, who
 	return into, false
 }
 

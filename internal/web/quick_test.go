@@ -97,6 +97,38 @@ func TestAQuickRefusalSpendsNoMoreThanAnyOther(t *testing.T) {
 }
 
 // Behind a trusted proxy the client is whom it names.
+// Over one connection a proxy sends the requests of many buyers: what the quick
+// way has found out of one is never taken for the next.
+func TestNobodyIsTakenForWhoCameBeforeOnTheConnection(t *testing.T) {
+	sale := sneakers()
+	sale.Items[0].Stock = 50
+	h := openHouse(t, sale)
+	order := func(buyer, more, body string) string {
+		return fmt.Sprintf("POST /api/v1/sales/retro-85/orders HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k-%s\r\nContent-Type: application/json\r\n"+
+			"Authorization: Bearer %s\r\n%sContent-Length: %d\r\n\r\n%s", buyer, h.token(buyer), more, len(body), body)
+	}
+	wish := `{"sku":"eu-42","quantity":1}`
+	var requests []string
+	for n := range 12 {
+		buyer := fmt.Sprint("buyer-", n)
+		requests = append(requests, []string{
+			order(buyer, "", wish),                    // by the quick way, then the server
+			order(buyer, "Connection: TE\r\n", wish),  // by the server alone
+			order(buyer, "", `{"sku":"none"}`),        // refused after the quick way has let it in
+			order(buyer, "Expect: nothing\r\n", wish), // unusual
+		}[n%4])
+		requests = append(requests, fmt.Sprintf("GET /api/v1/orders?sale=retro-85 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", h.token(buyer)))
+	}
+	got := h.spoken(requests...)
+	for n := range 12 {
+		made, own := got[2*n], got[2*n+1]
+		won := strings.HasPrefix(made, "HTTP/1.1 201 ")
+		if want := n%4 != 2; won != want || strings.Count(own, `"sku"`) != map[bool]int{true: 1, false: 0}[want] {
+			t.Errorf("buyer %d: won %v, want %v\n%s\n%s", n, won, want, made, own)
+		}
+	}
+}
+
 func TestAQuickRefusalKnowsProxies(t *testing.T) {
 	h := build(t).publish(sneakers()).walk().work()
 	h.door.Gate.Proxies = gate.NewProxies(prefixes(t, "127.0.0.0/8"))
