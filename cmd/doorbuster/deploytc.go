@@ -4,11 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
-	"strings"
 
 	"github.com/doorbuster/doorbuster/internal/edge"
 	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/plan"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -101,17 +100,11 @@ func read[T any](flag *string, into *T, parse func(string) (T, error)) error {
 
 // parseBits reads bits a second: a number, with k, M or G behind it.
 func parseBits(text string) (uint64, error) {
-	number, unit := text, 1.0
-	for suffix, factor := range map[string]float64{"k": 1e3, "M": 1e6, "G": 1e9} {
-		if rest, ok := strings.CutSuffix(text, suffix); ok {
-			number, unit = rest, factor
-		}
-	}
-	bits, err := strconv.ParseFloat(number, 64)
-	if err != nil || strings.Trim(number, "0123456789.") != "" || bits*unit > 1e15 {
+	bits, err := plan.ParseCount(text)
+	if err != nil {
 		return 0, fmt.Errorf("%q is not bits a second; write a number with k, M or G behind it, such as 950M for a line of 1 Gbit/s", text)
 	}
-	return uint64(bits * unit), nil
+	return uint64(bits), nil //nolint:gosec // a count has no sign
 }
 
 // parseArrivals reads whole connections a second.

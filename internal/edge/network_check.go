@@ -1,15 +1,12 @@
 package edge
 
 import (
-	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
 const (
-	interfaceMax = 15              // bytes of a name, as Linux has it
 	portsMax     = 64              // more is a mistake
 	uplinkLeast  = 1_000_000       // below, a class is too small for a frame
 	uplinkMost   = 400_000_000_000 // the widest line there is
@@ -20,14 +17,7 @@ const (
 	prefixesMax  = 10_000  // the largest CDNs name some thousands
 )
 
-// networkFaults gathers what is wrong with a Network.
-type networkFaults struct{ shop.Faults }
-
-func (f *networkFaults) add(field, format string, args ...any) {
-	f.Faults = append(f.Faults, shop.Fault{Field: "--" + field, Wrong: fmt.Sprintf(format, args...)})
-}
-
-func (f *networkFaults) number(field string, n, least, most int) {
+func (f *faults) number(field string, n, least, most int) {
 	if n < least || n > most {
 		f.add(field, "%d; write a number from %d to %d", n, least, most)
 	}
@@ -36,36 +26,29 @@ func (f *networkFaults) number(field string, n, least, most int) {
 // check returns every fault. What it lets through cannot be mistaken for
 // anything but itself in a script.
 func (n Network) check() shop.Faults {
-	var f networkFaults
-	if !interfaceName(n.Interface) {
-		f.add("interface", "%q is not an interface's name; write one that ip link lists, such as eth0", n.Interface)
+	var f faults
+	if !matches(devicePattern, n.Interface) {
+		f.add("--interface", "%q is not an interface's name; write one that ip link lists, such as eth0", n.Interface)
 	}
 	if len(n.Ports) == 0 {
-		f.add("port", "missing; write where buyers come in, such as 443")
+		f.add("--port", "missing; write where buyers come in, such as 443")
 	}
-	f.ports("port", n.Ports)
-	f.ports("operator-port", n.OperatorPorts)
+	f.ports("--port", n.Ports)
+	f.ports("--operator-port", n.OperatorPorts)
 	if n.Uplink < uplinkLeast || n.Uplink > uplinkMost {
-		f.add("uplink", "%d; write bits per second from %d to %d, such as 950000000 for a line of 1 Gbit/s", n.Uplink, uplinkLeast, uplinkMost)
+		f.add("--uplink", "%d; write bits per second from %d to %d, such as 950000000 for a line of 1 Gbit/s", n.Uplink, uplinkLeast, uplinkMost)
 	}
 	f.shares(n)
-	f.arrivals("new-ipv4", n.NewIPv4)
-	f.arrivals("new-ipv6", n.NewIPv6)
-	f.number("open-max", n.OpenMax, 0, openMost)
-	f.number("addresses-max", n.AddressesMax, addressesMin, addressesMax)
-	f.prefixes("trusted", n.Trusted)
-	f.prefixes("operators", n.Operators)
-	return f.Faults
+	f.arrivals("--new-ipv4", n.NewIPv4)
+	f.arrivals("--new-ipv6", n.NewIPv6)
+	f.number("--open-max", n.OpenMax, 0, openMost)
+	f.number("--addresses-max", n.AddressesMax, addressesMin, addressesMax)
+	f.prefixes("--trusted", n.Trusted)
+	f.prefixes("--operators", n.Operators)
+	return f.found
 }
 
-func interfaceName(name string) bool {
-	odd := strings.ContainsFunc(name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_.-", r)
-	})
-	return name != "" && len(name) <= interfaceMax && !odd && name[0] != '-' && name[0] != '.'
-}
-
-func (f *networkFaults) ports(field string, ports []uint16) {
+func (f *faults) ports(field string, ports []uint16) {
 	if len(ports) > portsMax {
 		f.add(field, "%d of them; %d are the most", len(ports), portsMax)
 		return
@@ -82,20 +65,20 @@ func (f *networkFaults) ports(field string, ports []uint16) {
 	}
 }
 
-func (f *networkFaults) shares(n Network) {
-	f.number("operators-percent", n.OperatorsPercent, 1, 98)
-	f.number("buyers-percent", n.BuyersPercent, 1, 98)
+func (f *faults) shares(n Network) {
+	f.number("--operators-percent", n.OperatorsPercent, 1, 98)
+	f.number("--buyers-percent", n.BuyersPercent, 1, 98)
 	if sum := n.OperatorsPercent + n.BuyersPercent; sum > 99 {
-		f.add("buyers-percent", "with --operators-percent it makes %d; leave at least 1 to everything else", sum)
+		f.add("--buyers-percent", "with --operators-percent it makes %d; leave at least 1 to everything else", sum)
 	}
 }
 
-func (f *networkFaults) arrivals(field string, a Arrivals) {
+func (f *faults) arrivals(field string, a Arrivals) {
 	f.number(field, a.PerSecond, 1, arrivalsMost)
 	f.number(field, a.Burst, 1, arrivalsMost)
 }
 
-func (f *networkFaults) prefixes(field string, prefixes []netip.Prefix) {
+func (f *faults) prefixes(field string, prefixes []netip.Prefix) {
 	if len(prefixes) > prefixesMax {
 		f.add(field, "%d of them; %d are the most", len(prefixes), prefixesMax)
 		return

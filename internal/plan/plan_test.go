@@ -30,8 +30,8 @@ func TestAPlanIsTheArithmeticOfItsFigures(t *testing.T) {
 	got := figures(million())
 	for what, want := range map[string]string{
 		"orders asked for, in the worst second":      "360,000/s", // 1 M × 1.2 ÷ 10 × 3
-		"node cores for refusals":                    "3.7",       // × 6.2 µs ÷ 0.6
-		"node cores for orders":                      "2.1",       // 20,000 × 63 µs ÷ 0.6
+		"node cores for refusals":                    "3.7",       // × 6.1 µs ÷ 0.6
+		"node cores for orders":                      "1.9",       // 20,000 × 56 µs ÷ 0.6
 		"nodes, one of them spare":                   "3 of 4 cores",
 		"balancer cores":                             "7.8", // 360,000 × 11.2 µs ÷ 0.6, and 3,333 × 200 µs ÷ 0.6
 		"balancers, one of them spare":               "2 of 8 cores",
@@ -56,7 +56,7 @@ func TestWithoutACDNNodesServeThePolls(t *testing.T) {
 	crowd := million()
 	crowd.CDN = false
 	got := figures(crowd)
-	if got["node cores for polls"] != "8.5" || got["state polls, from the nodes"] == "" || got["nodes, one of them spare"] != "5 of 4 cores" {
+	if got["node cores for polls"] != "8.3" || got["state polls, from the nodes"] == "" || got["nodes, one of them spare"] != "5 of 4 cores" {
 		t.Errorf("got %v", got)
 	}
 }
