@@ -28,19 +28,6 @@ const (
 	// settleRounds is in how many rounds a sale is looked at again after its
 	// version changed: the stock hears of a decision a moment after the ledger.
 	settleRounds = 2
-	// restFactor keeps looking under a twentieth of a core: after a look that
-	// took t, touched sales wait 19 t.
-	restFactor = 19
-	// restMin is the least time between two looks at touched sales, and restEach
-	// more for each SKU looked at, to restCalm in all: a thousand that all sell
-	// are looked at some times a second, or the looking, and the drawing of what
-	// it saw, would cost a tenth of what they sell.
-	restMin  = 20 * time.Millisecond
-	restEach = 250 * time.Microsecond
-	restCalm = 500 * time.Millisecond
-	// restMax is the longest rest for each sale looked at: one look that took
-	// long waited for the disk, and a buyer may wait for the next one.
-	restMax = 400 * time.Millisecond
 )
 
 // Herald looks at every sale of the node. Its fields are set once.
@@ -75,8 +62,7 @@ type Herald struct {
 	swept    time.Time         // when every sale was last looked at
 	versions map[string]version
 	grants   map[shop.Bucket]numbers // at the last look that reached the bucket
-	looks    int                     // sales that the last round looked at …
-	skus     int                     // … and SKUs of theirs
+	purse    purse                   // for looks at touched sales
 	watched  string                  // the last one of those that Watch chose
 	deaf     string                  // why the sales could not be listed; guarded by mu
 }
@@ -167,9 +153,9 @@ func (h *Herald) Run(ctx context.Context) error {
 			}
 		}
 		began := h.Clock.Now()
-		next := h.Round(ctx, full)
+		next, seen := h.round(ctx, full)
 		now := h.Clock.Now()
-		rest.Reset(restAfter(now.Sub(began), h.looks, h.skus))
+		rest.Reset(h.purse.spend(began, now, seen))
 		if at := now.Add(next); full || at.Before(deadline) { // a sale just published may open before the next full round
 			deadline = at
 		}
@@ -177,17 +163,18 @@ func (h *Herald) Run(ctx context.Context) error {
 	}
 }
 
-// restAfter returns how long touched sales wait after a round that took so long
-// and looked at so many sales and SKUs.
-func restAfter(took time.Duration, sales, skus int) time.Duration {
-	least := min(restMin+restEach*time.Duration(skus), restCalm)
-	return max(least, min(restFactor*took, restMax*time.Duration(sales)))
-}
-
 // Round looks once, at every sale or at the touched ones, and returns when to
 // look again at the latest. Run does this by itself; a node that starts calls
 // it once before it opens its doors.
 func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
+	next, _ := h.round(ctx, full)
+	return next
+}
+
+// extent is how much a round looked at.
+type extent struct{ sales, skus int }
+
+func (h *Herald) round(ctx context.Context, full bool) (next time.Duration, seen extent) {
 	h.init()
 	h.mu.Lock()
 	touched, renewed, looked := h.touched, h.renewed, h.looked
@@ -201,7 +188,7 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 		if err != nil {
 			h.fault(ctx, "", err)
 			h.putBack(touched, renewed)
-			return roundEvery
+			return roundEvery, seen
 		}
 		for _, id := range moved {
 			touched[id] = true
@@ -218,12 +205,12 @@ func (h *Herald) Round(ctx context.Context, full bool) time.Duration {
 		}
 		if notice := h.look(ctx, h.listings[id], halted[id]); notice != nil {
 			notices = append(notices, notice)
-			h.skus += len(notice.Items)
+			seen.sales++
+			seen.skus += len(notice.Items)
 		}
 	}
 	h.Board.Post(notices...)
-	h.looks = len(notices)
-	return h.next()
+	return h.next(), seen
 }
 
 // Deaf says why the ledger cannot be asked for its sales; empty: it can.
