@@ -11,14 +11,25 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // TokensRemembered is the usual size of a verifier's memory: 15 to 35 MB when
 // full.
 const TokensRemembered = 1 << 17
 
-// memoWays is in how many places a memo may lie.
+// memoWays is in how many places a memo may lie: those of a set.
 const memoWays = 4
+
+// memoSet is one cache line. A mark is 32 bits of a memo's print, then the second
+// in which it expires: a look-up follows the one pointer that it needs, and
+// forgetting follows none. Mark and memo are stored one after the other. Where
+// two writers meet, a mark may stand before the other's memo, which is then not
+// found until somebody brings its token again.
+type memoSet struct {
+	marks [memoWays]atomic.Uint64
+	memos [memoWays]atomic.Pointer[memo]
+}
 
 // tokenPrint is a 128-bit keyed hash of a token.
 type tokenPrint [aes.BlockSize]byte
@@ -42,8 +53,8 @@ type memo struct {
 type memory struct {
 	aead    cipher.AEAD
 	scratch sync.Pool // of *printing
-	places  []atomic.Pointer[memo]
-	sets    uint64 // mask
+	sets    []memoSet
+	mask    uint64
 }
 
 // printing is what a GMAC needs, kept so that printing allocates nothing.
@@ -67,8 +78,8 @@ func newMemory(size int) (*memory, error) {
 	return &memory{
 		aead:    aead,
 		scratch: sync.Pool{New: func() any { return &printing{} }},
-		places:  make([]atomic.Pointer[memo], sets*memoWays),
-		sets:    sets - 1,
+		sets:    make([]memoSet, sets),
+		mask:    sets - 1,
 	}, nil
 }
 
@@ -79,18 +90,31 @@ func (m *memory) print(token []byte) tokenPrint {
 	return p.tag
 }
 
-// set returns the places where a print may lie.
-func (m *memory) set(print tokenPrint) []atomic.Pointer[memo] {
-	first := binary.LittleEndian.Uint64(print[:]) & m.sets * memoWays
-	return m.places[first : first+memoWays]
+// set returns where a print may lie.
+func (m *memory) set(print *tokenPrint) *memoSet {
+	return &m.sets[binary.LittleEndian.Uint64(print[:])&m.mask]
+}
+
+// markOf is the mark of a memo: its print and when it expires.
+func markOf(print *tokenPrint, expires int64) uint64 {
+	second := uint64(min(max(expires/int64(time.Second), 0), math.MaxUint32)) //nolint:gosec // clamped
+	return printPart(print) | second
+}
+
+// printPart is a mark's share of the print: bits that do not choose the set.
+func printPart(print *tokenPrint) uint64 {
+	return uint64(binary.LittleEndian.Uint32(print[8:])) << 32
 }
 
 // recall returns what a token says, if it was judged in this turn of the
 // shop's keys.
 func (m *memory) recall(print tokenPrint, turn uint64) (claims, bool) {
-	set := m.set(print)
-	for i := range set {
-		known := set[i].Load()
+	set, part := m.set(&print), printPart(&print)
+	for i := range set.marks {
+		if set.marks[i].Load()&^math.MaxUint32 != part {
+			continue
+		}
+		known := set.memos[i].Load()
 		if known != nil && subtle.ConstantTimeCompare(known.print[:], print[:]) == 1 {
 			return known.claims, known.turn == turn
 		}
@@ -101,17 +125,18 @@ func (m *memory) recall(print tokenPrint, turn uint64) (claims, bool) {
 // remember puts fresh in the place of its earlier self, else where nothing is,
 // else of the one that expires first.
 func (m *memory) remember(fresh *memo) {
-	set := m.set(fresh.print)
-	spare, earliest := 0, int64(math.MaxInt64)
-	for i := range set {
-		known := set[i].Load()
-		if known == nil || known.print == fresh.print {
+	set, mark := m.set(&fresh.print), markOf(&fresh.print, fresh.claims.expires)
+	spare, earliest := 0, uint64(math.MaxUint64)
+	for i := range set.marks {
+		known := set.marks[i].Load()
+		if known>>32 == mark>>32 {
 			spare = i
 			break
 		}
-		if known.claims.expires < earliest {
-			spare, earliest = i, known.claims.expires
+		if expires := known & math.MaxUint32; expires < earliest { // 0: nothing is there
+			spare, earliest = i, expires
 		}
 	}
-	set[spare].Store(fresh)
+	set.memos[spare].Store(fresh)
+	set.marks[spare].Store(mark)
 }

@@ -195,8 +195,31 @@ func TestTheMemoryOfTokensIsBounded(t *testing.T) {
 			t.Fatalf("Verify = %+v, %v; want %s", who, err, buyer)
 		}
 	}
-	if got := len(verifier.seen.places); got != 64 {
+	if got := len(verifier.seen.sets) * memoWays; got != 64 {
 		t.Errorf("%d places, want 64", got)
+	}
+}
+
+func TestTheTokenThatExpiresFirstIsForgotten(t *testing.T) {
+	seen, err := newMemory(memoWays)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remember := func(name string, hours int) {
+		seen.remember(&memo{print: seen.print([]byte(name)), claims: claims{
+			who: Identity{Buyer: name}, expires: testNow + int64(hours)*int64(time.Hour),
+		}})
+	}
+	for i, name := range []string{"a", "b", "c", "d"} {
+		remember(name, 10-i)
+	}
+	remember("b", 1) // the same token, heard otherwise
+	remember("e", 5) // instead of b
+	for name, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true, "e": true} {
+		said, found := seen.recall(seen.print([]byte(name)), 0)
+		if found != want || found && said.who.Buyer != name {
+			t.Errorf("%s: found %v, as %q; want %v", name, found, said.who.Buyer, want)
+		}
 	}
 }
 
