@@ -16,10 +16,10 @@ const (
 	// into the file: 64 MB, which a restart reads in some tenths of a second.
 	// A page that many commits wrote is copied once: four times the log saves
 	// a twelfth of an order's CPU.
-	walMax = 16_000
+	walMax = 64 << 20 / pageSize
 
 	// walRest is how few pages a commit copies itself without anybody noticing.
-	walRest = 100
+	walRest = 400 << 10 / pageSize
 
 	// passesMax bounds the copying that chases a log which grows meanwhile.
 	passesMax = 4
@@ -28,7 +28,7 @@ const (
 	// copy and nobody waits for them. A core that copies 64 MB in one go lets a
 	// tenth of a second's buyers wait.
 	pacedPasses = 2
-	restAfter   = 64 // pages
+	restAfter   = 256 << 10 / pageSize // pages
 	restFor     = time.Millisecond
 )
 

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -35,7 +36,8 @@ func damage(t *testing.T, path, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const page, indexLeaf = 4096, 0x0A
+	const indexLeaf = 0x0A
+	page := int(binary.BigEndian.Uint16(data[16:])) // where the file says how long a page is
 	at := page
 	for data[at] != indexLeaf || !bytes.Contains(data[at:at+page], []byte(text)) {
 		if at += page; at+page > len(data) {

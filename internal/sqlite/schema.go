@@ -16,6 +16,12 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// pageSize is that of a new file; one that is there keeps its own. An order
+// changes two pages at random places, of the indexes by claim and by buyer: half
+// the engine's usual size halves what it writes to the log and copies from there,
+// and saves a twentieth of its CPU. With a quarter, deeper trees cost that again.
+const pageSize = 2048
+
 // migrate brings the file's schema up to this program's.
 func migrate(ctx context.Context, path string) (err error) {
 	db, err := sql.Open("sqlite", dsn(path))
@@ -58,7 +64,8 @@ func notMigrated(err error) error {
 // dsn names the file for the driver: a path may hold any character.
 func dsn(path string) string {
 	pragmas := url.Values{"_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "journal_mode(wal)", "synchronous(full)",
+		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), fmt.Sprintf("page_size(%d)", pageSize),
+		"journal_mode(wal)", "synchronous(full)",
 	}}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: pragmas.Encode()}).String()
 }

@@ -5,7 +5,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// walRoom is how much of the log is written at once: thirty pages. The engine
+// walRoom is how much of the log is written at once: sixty pages. The engine
 // writes each page with two calls of the kernel, its header first, and cannot
 // write 128 KiB or more in one.
 const walRoom = 124 << 10
