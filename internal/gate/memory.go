@@ -97,7 +97,7 @@ func (m *memory) set(print *tokenPrint) *memoSet {
 
 // markOf is the mark of a memo: its print and when it expires.
 func markOf(print *tokenPrint, expires int64) uint64 {
-	second := uint64(min(max(expires/int64(time.Second), 0), math.MaxUint32)) //nolint:gosec // clamped
+	second := uint64(min(max(expires/int64(time.Second), 0), math.MaxUint32))
 	return printPart(print) | second
 }
 

@@ -287,6 +287,10 @@ func (d *Door) identify(rc *fasthttp.RequestCtx, who *gate.Identity) bool {
 
 // admitBuyer asks for the buyer's limit; false: it has answered.
 func (d *Door) admitBuyer(rc *fasthttp.RequestCtx, p *purchase) bool {
+	if c, ok := rc.Conn().(*conn); ok && c.denied != nil {
+		d.refuse(rc, c.denied) // asked already, before the request was parsed
+		return false
+	}
 	if err := d.Gate.AdmitBuyer(p.who, p.shown.notice.Sale.ID, p.known, d.Now().UnixNano()); err != nil {
 		d.refuse(rc, err)
 		return false

@@ -44,6 +44,7 @@ type conn struct {
 	admitted  bool       // the request under way has paid its address's limit, and
 	client    netip.Addr // comes from there
 	who       gate.Identity
+	denied    error     // why that buyer may not order now; nil: not asked yet
 	known     bool      // whether the server was given a first request
 	readBy    time.Time // the deadlines that are armed
 	writeBy   time.Time
@@ -98,7 +99,7 @@ func (c *conn) read(p []byte, wasIdle bool) (int, error) {
 // answer says what is scripted to the requests at the front of p, and returns
 // how many bytes they took.
 func (c *conn) answer(p []byte) (int, error) {
-	c.admitted = false // over one connection a proxy sends the requests of many
+	c.admitted, c.denied = false, nil // over one connection a proxy sends the requests of many
 	room := c.hall.room.Get().(*[]byte)
 	defer c.hall.room.Put(room)
 	took, answers := c.hall.quick(c, p, (*room)[:0])

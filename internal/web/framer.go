@@ -32,6 +32,8 @@ type framer struct {
 // read, and is good only for a request that came in one piece.
 type glimpse struct {
 	host, key, authorization []byte
+	contentType              []byte
+	length                   int    // of its body
 	forwarded                []byte // the line that names whom it was forwarded for; nil: none does
 
 	tangled bool // there are several such lines, or one that is too long to walk in passing
@@ -135,7 +137,7 @@ func (f *framer) end() fault {
 	if f.size > bodyMax {
 		return longBody
 	}
-	f.body = f.size
+	f.body, f.seen.length = f.size, f.size
 	f.head, f.size, f.once = 0, 0, 0
 	return sound
 }
@@ -235,6 +237,8 @@ func (f *framer) only(name []byte, want string, field fields, value []byte) faul
 	switch field {
 	case fieldHost:
 		f.seen.host = trim(value)
+	case fieldType:
+		f.seen.contentType = value
 	case fieldAuthorization:
 		f.seen.authorization = trim(value)
 	case fieldKey:

@@ -46,6 +46,7 @@ type display struct {
 	page       atomic.Pointer[page.Document]
 
 	refusalScript, stateScript *script // nil: only the handlers can answer
+	itemScripts                map[string]*script
 }
 
 // stamped is JSON that bears the time at which it is sent.
@@ -117,7 +118,7 @@ func (d *Door) redraw(old *display, notice *gate.Notice) *display {
 		fresh = &display{
 			notice: notice, sale: old.sale, state: old.state, no: old.no, items: old.items,
 			pass: old.pass, tag: old.tag, unproven: old.unproven,
-			refusalScript: old.refusalScript, stateScript: old.stateScript,
+			refusalScript: old.refusalScript, stateScript: old.stateScript, itemScripts: old.itemScripts,
 		}
 	} else {
 		fresh = d.draw(notice)
@@ -155,7 +156,10 @@ func sameSale(a, b *shop.Sale) bool {
 
 func (d *Door) draw(notice *gate.Notice) *display {
 	pass := d.passOf(notice)
-	shown := &display{notice: notice, sale: drawSale(notice), state: drawState(notice, pass), items: map[string]*refusal{}, pass: pass}
+	shown := &display{
+		notice: notice, sale: drawSale(notice), state: drawState(notice, pass), pass: pass,
+		items: map[string]*refusal{}, itemScripts: map[string]*script{},
+	}
 	if notice.No != nil {
 		no := d.write(notice.No)
 		shown.no = &no
@@ -172,6 +176,9 @@ func (d *Door) draw(notice *gate.Notice) *display {
 		if item := &notice.Items[i]; item.No != nil {
 			no := d.write(item.No)
 			shown.items[item.SKU] = &no
+			if script := d.scriptRefusal(&no); script != nil {
+				shown.itemScripts[item.SKU] = script
+			}
 		}
 	}
 	return shown

@@ -1,0 +1,67 @@
+package web
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/shop"
+)
+
+// An order for an item that is gone hears the same on both ways, and is charged
+// the same: of a sale that has other items, most orders may be of this kind.
+func TestAnOrderForAnItemThatIsGoneIsRefusedQuickly(t *testing.T) {
+	varying := regexp.MustCompile(`Date: [^\r]*|Retry-After: \d+|"as_of":"[^"]*"|"(id|created_at|pay_by)":"[^"]*"|Location: [^\r]*`)
+	heard := map[string][]string{}
+	for way, field := range map[string]string{"quick": "", "slow": "Connection: TE\r\n"} {
+		sale := sneakers()
+		sale.Items[1].Stock = 0
+		h := build(t).publish(sale).walk().work()
+		h.door.Gate.Buyers = gate.NewLimiter(gate.Rate{PerSecond: 0.01, Burst: 4}, 64)
+		block(h, "buyer:mallory")
+		h.open()
+		order := func(buyer, key, kind, body string) string {
+			return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\n%sIdempotency-Key: %s\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+				toRetro, field, key, h.token(buyer), kind, len(body), body)
+		}
+		const gone, there = `{"sku":"eu-43","quantity":1}`, `{"sku":"eu-42","quantity":1}`
+		answers := h.spoken(
+			order("ann", "won", jsonType, there),
+			order("ann", "won", jsonType, there), // her order, although the key's first item is not gone
+			order("ann", "won", jsonType, gone),  // the key was used for something else
+			order("ann", "new", jsonType, gone),  // the last that her limit lets pass
+			order("ann", "new", jsonType, gone),  // …
+			order("bob", "k", "application/json; charset=utf-8", ` { "quantity" : 2 , "sku" : "eu-43" } `),
+			order("bob", "k", "text/plain", gone),
+			order("bob", "k", jsonType, `{"sku":"eu-43","quantity":0}`),
+			order("bob", "k", jsonType, `{"sku":"\u0065u-43","quantity":1}`), // read with care
+			order("bob", "k", jsonType, gone),
+			order("mallory", "k", jsonType, gone),
+			order("carl", "k", jsonType, `{"sku":"none","quantity":1}`),
+		)
+		var statuses []string
+		for i := range answers {
+			statuses = append(statuses, answers[i][len("HTTP/1.1 "):][:3])
+			heard[way] = append(heard[way], varying.ReplaceAllString(answers[i], "…"))
+		}
+		want := []string{"201", "200", "422", "409", "429", "409", "415", "400", "409", "429", "403", "400"}
+		if !slices.Equal(statuses, want) {
+			t.Errorf("%s: got %v, want %v", way, statuses, want)
+		}
+		if got := h.door.Counts.Refusals(slices.Index(shop.Codes(), shop.SoldOut)); got != 3 {
+			t.Errorf("%s: sold_out was counted %d times, want 3", way, got)
+		}
+		for reason, count := range h.door.Gate.Counts.All() {
+			if reason == gate.BuyerLimit && count != 2 {
+				t.Errorf("%s: %s was counted %d times, want 2", way, reason, count)
+			}
+		}
+	}
+	for i := range heard["slow"] {
+		if heard["quick"][i] != heard["slow"][i] {
+			t.Errorf("request %d: quick\n%s\nslow\n%s", i, heard["quick"][i], heard["slow"][i])
+		}
+	}
+}
