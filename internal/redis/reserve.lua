@@ -15,9 +15,9 @@
 --       number free of each o.
 local S, T, U, Q, D = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local call, byte, char, sub, find = redis.call, string.byte, string.char, string.sub, string.find
-local format, pack = string.format, struct.pack
+local format, rep, pack, cut = string.format, string.rep, struct.pack, struct.unpack
 
-local kinds, which, heads = tonumber(ARGV[2]), ARGV[3], ARGV[7]
+local kinds, which = tonumber(ARGV[2]), ARGV[3]
 local n = #which
 
 local fields, skus, places = {'p', 'e', 'n'}, {}, {}
@@ -45,18 +45,20 @@ for j = 1, #skus do
 	undecided[j], taken[j] = tonumber(state[3 + 2 * j] or 0), false
 end
 
-local claims, buyers = {}, {}
+-- One call that cuts n pieces costs a fifth of n calls; behind them it leaves a
+-- position.
+local claims, head = {cut(rep('c16', n), ARGV[4])}, {cut(rep('c26', n), ARGV[7])}
+local ofKind, buyers = {byte(which, 1, n)}, {}
 do
-	local text, lengths, names, at = ARGV[4], ARGV[5], ARGV[6], 1
+	local names, at = ARGV[6], 1
+	local lengths = {byte(ARGV[5], 1, 2 * n)}
 	for i = 1, n do
-		claims[i] = sub(text, 16 * i - 15, 16 * i)
-		local high, low = byte(lengths, 2 * i - 1, 2 * i)
-		local past = at + 256 * high + low
+		local past = at + 256 * lengths[2 * i - 1] + lengths[2 * i]
 		buyers[i] = sub(names, at, past - 1)
 		at = past
 	end
 end
-local held = call('HMGET', T, unpack(claims))
+local held = call('HMGET', T, unpack(claims, 1, n))
 local tallies = call('HMGET', U, unpack(buyers))
 
 -- Counters stand beside the tables: # searches.
@@ -66,7 +68,7 @@ local set, s, gone, g = {}, 0, {}, 0   -- buyer, tally, buyer, ...; buyers
 local plain = {}                       -- tallies of undecided units alone
 local seq, stamp, byte8 = first, pack('>I8', epoch) .. sub(pack('>I8', first), 1, 7), first % 256
 for i = 1, n do
-	local k = byte(which, i) + 1
+	local k = ofKind[i] + 1
 	local j, wanted = place[k], quantity[k]
 	local have = free[j]
 	if held[i] then
@@ -102,7 +104,7 @@ for i = 1, n do
 				stamp, byte8 = pack('>I8', epoch) .. sub(pack('>I8', seq), 1, 7), 0
 			end
 			tickets[t + 1] = claims[i]
-			tickets[t + 2] = sub(heads, 26 * i - 25, 26 * i) .. body[k] .. stamp .. char(byte8) .. buyers[i]
+			tickets[t + 2] = head[i] .. body[k] .. stamp .. char(byte8) .. buyers[i]
 			t = t + 2
 		end
 		if new then
@@ -141,7 +143,7 @@ if t > 0 then
 	call('HSET', T, unpack(tickets))
 	if 2 * (seq - first) >= n then -- the arguments are there already; to join the tickets costs as much as two reads of T
 		call('XADD', Q, '*', 's', pack('>I8I8', epoch, first), 'a', answers, 'k', which, 'b', table.concat(body),
-			'c', ARGV[4], 'l', ARGV[5], 'n', ARGV[6], 'h', heads)
+			'c', ARGV[4], 'l', ARGV[5], 'n', ARGV[6], 'h', ARGV[7])
 	else
 		call('XADD', Q, '*', 't', table.concat(tickets))
 	end
