@@ -3,6 +3,7 @@ package redis
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -50,6 +51,7 @@ func TestAMastersDeathTakesItsBucketsOnly(t *testing.T) {
 	}
 	victim, err := cluster.Master(t.Context(), int(slotOf(0)))
 	must(t, err)
+	eventually(t, 20*time.Second, func() error { return copied(t, victim) }) // what a replica lacks is lost, and is another test's
 	must(t, victim.Kill())
 	died := time.Now()
 	var others sync.WaitGroup
@@ -90,6 +92,18 @@ func TestAMastersDeathTakesItsBucketsOnly(t *testing.T) {
 	}
 	must(t, victim.Start(t.Context()))
 	must(t, cluster.Ready(t.Context()))
+}
+
+// copied says that a replica has all that its master has.
+func copied(t *testing.T, master *servers.Redis) error {
+	t.Helper()
+	said, err := master.Do(t.Context(), "INFO", "replication")
+	must(t, err)
+	has := regexp.MustCompile(`(?s)slave0:[^\r\n]*offset=(\d+).*master_repl_offset:(\d+)`).FindStringSubmatch(said)
+	if has == nil || has[1] != has[2] {
+		return fmt.Errorf("the replica lacks something: %s", said)
+	}
+	return nil
 }
 
 func TestAFrozenMasterHoldsItsBucketsOnly(t *testing.T) {
