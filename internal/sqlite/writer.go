@@ -10,7 +10,11 @@ import (
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
-const cacheKiB = 32 << 10 // of pages that the writer keeps: the inner nodes of 10 M orders
+// cacheKiB is how much of its pages the writer keeps: the inner nodes of some
+// million orders. More is not better: splitting a page makes the engine walk all
+// that it keeps at the end of the commit, which costs more than reading what it
+// would have kept from the kernel's memory.
+const cacheKiB = 8 << 10
 
 // writer is the one connection that writes, with what it knows of the books
 // without asking: nobody else can change them.
