@@ -184,3 +184,31 @@ func BenchmarkMeter(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkSettle is what the server's CPU pays to end tickets in calls of 256.
+func BenchmarkSettle(b *testing.B) {
+	server := ownRedis(b, "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0")
+	c, bucket := open(b, server.URL()), shop.Bucket{Sale: "drop"}
+	must(b, c.Stock().Start(b.Context(), bucket, 1))
+	must(b, c.Stock().ApplyGrant(b.Context(), bucket, 1, stock.Grant{Number: 1, SKU: "eu-42", Quantity: 1 << 40}))
+	var spent float64
+	n := 0
+	for b.Loop() {
+		f := newFlight(bucket, n)
+		n += len(f.asks)
+		asks := make([]stock.Ask, len(f.asks))
+		for i := range asks {
+			asks[i] = *f.asks[i]
+		}
+		answers, err := c.Stock().Reserve(b.Context(), bucket, asks, nil)
+		must(b, err)
+		ends := make([]stock.Settlement, len(answers))
+		for i := range answers {
+			ends[i] = stock.Settlement{Ticket: answers[i].Ticket, Verdict: shop.Consumed, Live: 1}
+		}
+		before := processor(b, server)
+		must(b, c.Stock().Settle(b.Context(), bucket, ends))
+		spent += processor(b, server) - before
+	}
+	b.ReportMetric(spent/float64(n)*1e6, "cpu-us")
+}

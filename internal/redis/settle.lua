@@ -34,19 +34,23 @@ end
 
 local held = call('HMGET', T, unpack(ARGV, claims + 1, claims + n))
 local tallies = call('HMGET', U, unpack(ARGV, buyers + 1, buyers + n))
-local ended, over = {}, {}
-local units, told, changed = {}, {}, {}
+-- Counters stand beside the tables: # searches.
+local ended, e, over = {}, 0, {}
+local units, told, changed, c = {}, {}, {}, 0
+local ofKind = {byte(which, 1, n)}
 local decided, returned = {}, {} -- units by sku
 for i = 1, n do
 	local claim = ARGV[claims + i]
 	local ticket = held[i]
 	if ticket and not over[claim] and sub(ticket, core) == ARGV[cores + i] then
 		over[claim] = true
-		ended[#ended + 1] = claim
-		local k, buyer = byte(which, i) + 1, ARGV[buyers + i]
+		e = e + 1
+		ended[e] = claim
+		local k, buyer = ofKind[i] + 1, ARGV[buyers + i]
 		local u, l = units[buyer], told[buyer]
 		if not u then
-			changed[#changed + 1] = buyer
+			c = c + 1
+			changed[c] = buyer
 			local tally = tallies[i]
 			local bar = tally and find(tally, '|', 1, true)
 			if bar then
@@ -63,27 +67,35 @@ for i = 1, n do
 		end
 	end
 end
-if #ended == 0 then return 0 end
+if e == 0 then return 0 end
 
 call('HDEL', T, unpack(ended))
-local set, gone = {}, {}
-for i = 1, #changed do
+local set, s, gone, g = {}, 0, {}, 0
+local plain = {} -- tallies of what the ledger told alone, as nearly all are
+for i = 1, c do
 	local buyer = changed[i]
 	local u, l = units[buyer], told[buyer]
-	if l > 0 then
-		set[#set + 1] = buyer
-		set[#set + 1] = format('%d|%d', u, l)
-	elseif u > 0 then
-		set[#set + 1] = buyer
-		set[#set + 1] = format('%d', u)
+	if u <= 0 and l <= 0 then
+		g = g + 1
+		gone[g] = buyer
 	else
-		gone[#gone + 1] = buyer
+		local text
+		if l <= 0 then
+			text = format('%d', u)
+		elseif u ~= 0 then
+			text = format('%d|%d', u, l)
+		else
+			text = plain[l] or format('0|%d', l)
+			plain[l] = text
+		end
+		set[s + 1], set[s + 2] = buyer, text
+		s = s + 2
 	end
 end
-if #set > 0 then call('HSET', U, unpack(set)) end
-if #gone > 0 then call('HDEL', U, unpack(gone)) end
+if s > 0 then call('HSET', U, unpack(set)) end
+if g > 0 then call('HDEL', U, unpack(gone)) end
 for name, n in pairs(decided) do
 	call('HINCRBY', S, 'u:' .. name, -n)
 	if returned[name] > 0 then call('HINCRBY', S, 'f:' .. name, returned[name]) end
 end
-return #ended
+return e
