@@ -17,9 +17,12 @@ const (
 	restMin  = 20 * time.Millisecond
 	restEach = 250 * time.Microsecond
 	restCalm = 500 * time.Millisecond
-	// restMax is the longest rest for each sale looked at: one look that took
-	// long waited for the disk, and a buyer may wait for the next one.
-	restMax = 400 * time.Millisecond
+	// restMost is the longest rest, or restLook for each sale looked at where they
+	// are many. A look works for less than a millisecond: what took longer waited
+	// for the disk or for a processor, and buyers may be waiting for the next look,
+	// a second at most (lookMax of checkout).
+	restMost = 400 * time.Millisecond
+	restLook = 20 * time.Millisecond
 )
 
 // purse is how much looking at touched sales can be afforded. Time fills it,
@@ -35,7 +38,8 @@ func (p *purse) spend(began, ended time.Time, seen extent) time.Duration {
 	if !p.at.IsZero() {
 		p.saved = min(p.saved+max(0, began.Sub(p.at))/restFactor, savedMax)
 	}
-	p.saved = max(p.saved-max(0, ended.Sub(began)), -restMax*time.Duration(seen.sales)/restFactor)
+	most := max(restMost, restLook*time.Duration(seen.sales))
+	p.saved = max(p.saved-max(0, ended.Sub(began)), -most/restFactor)
 	p.at = ended
 	least := min(restMin+restEach*time.Duration(seen.skus), restCalm)
 	return max(least, -p.saved*restFactor)

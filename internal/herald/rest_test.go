@@ -11,7 +11,7 @@ func TestARoundRestsByWhatItTookAndByWhatItLookedAt(t *testing.T) {
 		sales, skus int
 		want        time.Duration
 	}{
-		"a round that found nothing to look at":       {time.Second, 0, 0, 20 * time.Millisecond},
+		"a round that found nothing to look at":       {10 * time.Microsecond, 0, 0, 20 * time.Millisecond},
 		"a quick look at one sale":                    {40 * time.Microsecond, 1, 2, 20_500 * time.Microsecond},
 		"a look that took its time":                   {10 * time.Millisecond, 1, 2, 200 * time.Millisecond},
 		"a look that waited for the disk":             {3 * time.Second, 1, 2, 400 * time.Millisecond},
@@ -19,7 +19,8 @@ func TestARoundRestsByWhatItTookAndByWhatItLookedAt(t *testing.T) {
 		"a quick look at a hundred thousand":          {10 * time.Millisecond, 1, 100_000, 500 * time.Millisecond},
 		"a quick round of a thousand sales":           {8 * time.Millisecond, 1000, 2000, 500 * time.Millisecond},
 		"a slow round of a thousand sales":            {time.Second, 1000, 2000, 20 * time.Second},
-		"a round of ten sales that waited for a disk": {time.Minute, 10, 20, 4 * time.Second},
+		"a round of ten sales that waited for a disk": {time.Minute, 10, 20, 400 * time.Millisecond},
+		"a thousand that waited for one":              {time.Minute, 1000, 2000, 20 * time.Second},
 	} {
 		var empty purse
 		if got := empty.spend(time.Unix(0, 0), time.Unix(0, 0).Add(c.took), extent{c.sales, c.skus}); got != c.want {
