@@ -74,6 +74,24 @@ func (c *Conn) Ask(request []byte) (int, []byte, error) {
 	return status, body, nil
 }
 
+// Hear is Ask for answers that are looked at and forgotten: the body lies in
+// the connection's buffer until the next call.
+func (c *Conn) Hear(request []byte) (int, []byte, error) {
+	if err := c.Send(request); err != nil {
+		return 0, nil, err
+	}
+	status, length, err := c.head()
+	if err != nil {
+		return 0, nil, err
+	}
+	body, err := c.in.Peek(length)
+	if err != nil {
+		return status, nil, err
+	}
+	_, err = c.in.Discard(length)
+	return status, body, err
+}
+
 // head reads a response up to its body.
 func (c *Conn) head() (status, length int, err error) {
 	line, err := c.in.ReadSlice('\n')

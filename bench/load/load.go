@@ -37,22 +37,9 @@ func (r Result) PerSecond() float64 { return float64(r.Requests()) / r.Elapsed.S
 // more requests or the time is over. All are connected before the clock
 // starts.
 func Closed(address string, conns int, most time.Duration, next Source) (Result, error) {
-	return crowd(address, conns, func(begin time.Time, sent *atomic.Int64, c *Conn, seen map[int]int64) error {
-		end := begin.Add(most)
-		var room []byte
-		for time.Now().Before(end) {
-			request, more := next(sent.Add(1)-1, room[:0])
-			if !more {
-				return nil
-			}
-			room = request
-			status, err := c.Do(request)
-			if err != nil {
-				return err
-			}
-			seen[status]++
-		}
-		return nil
+	return Crowd{address, conns, most}.drive(next, func(c *Conn, a *Answer, request []byte) (err error) {
+		a.Status, err = c.Do(request)
+		return err
 	})
 }
 
