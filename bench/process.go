@@ -91,7 +91,7 @@ func (s *server) resident() (int64, error) {
 // profileOf takes a CPU profile of a node, for as long as a measurement.
 func (b *bench) profileOf(ctx context.Context, operators, name string, period time.Duration) error {
 	path := fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(period/time.Second)))
-	text, err := (&node{}).fetch(ctx, operators, path)
+	text, err := fetchAs(ctx, operators, path, "*/*")
 	if err != nil {
 		return err
 	}

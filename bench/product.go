@@ -135,11 +135,17 @@ func (n *node) end() error { return n.Stop(syscall.SIGTERM) }
 
 // fetch gets a path of one of the node's listeners; only a 200 is no error.
 func (n *node) fetch(ctx context.Context, address, path string) ([]byte, error) {
+	return fetchAs(ctx, address, path, "*/*")
+}
+
+// fetchAs gets a path of any node in one of the forms that it comes in.
+func fetchAs(ctx context.Context, address, path, accept string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+adminToken)
+	request.Header.Set("Accept", accept)
 	request.Close = true
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

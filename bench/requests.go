@@ -72,14 +72,17 @@ func (c *crowd) buyer() (buyer, error) {
 	return c.at(c.next)
 }
 
-// at returns the buyer with that number. Ids are as long as a UUID.
+// at returns the buyer with that number.
 func (c *crowd) at(number uint64) (buyer, error) {
 	b := buyer{number: number}
-	token, err := c.signer.Sign(gate.Identity{Buyer: fmt.Sprintf("%016x-buyer-%013d", scatter(number), number)}, c.born, 24*time.Hour)
+	token, err := c.signer.Sign(gate.Identity{Buyer: buyerID(number)}, c.born, 24*time.Hour)
 	b.token = token
 	binary.BigEndian.PutUint32(b.address[:], 10<<24|uint32(number)&0xffffff)
 	return b, err
 }
+
+// buyerID is whom the buyer's token names, as long as a UUID.
+func buyerID(number uint64) string { return fmt.Sprintf("%016x-buyer-%013d", scatter(number), number) }
 
 // scatter is a bijection: neighbours become strangers.
 func scatter(n uint64) uint64 {

@@ -26,12 +26,14 @@ func rows() []row {
 		{"E6", "memory", (*bench).memory},
 		{"E7", "start", (*bench).starts},
 		{"E8", "scale", (*bench).scale},
+		{"E9", "the peers' load", (*bench).peersAlone},
 		{"D1", "Redis reservations", (*bench).reservations},
 		{"D2", "PostgreSQL decisions", (*bench).decisions},
 		{"D3", "distributed orders a second", (*bench).distributed},
 		{"D4", "tickets through RabbitMQ", (*bench).relayed},
 		{"D5", "calls of a refusal", (*bench).silence},
 		{"D6", "word gets around", (*bench).word},
+		{"D7", "the peers' load, distributed", (*bench).peersShared},
 		{"G1", "the gate's decision", (*bench).limiter},
 		{"G2", "the token", (*bench).token},
 		{"G3", "slow connections", (*bench).slow},
@@ -48,7 +50,7 @@ func choose(names string) ([]row, error) {
 	for name := range strings.SplitSeq(names, ",") {
 		at := slices.IndexFunc(all, func(r row) bool { return strings.EqualFold(r.id, strings.TrimSpace(name)) })
 		if at < 0 {
-			return nil, fmt.Errorf("there is no row %q; there are E1 to E8, D1 to D6, G1 to G3", name)
+			return nil, fmt.Errorf("there is no row %q; there are E1 to E9, D1 to D7, G1 to G3", name)
 		}
 		chosen = append(chosen, all[at])
 	}

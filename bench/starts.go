@@ -96,7 +96,7 @@ func fill(ctx context.Context, folder string, orders int) (err error) {
 func ticket(bucket shopkeeper.Bucket, n uint64) shopkeeper.Ticket {
 	t := shopkeeper.Ticket{
 		Bucket: bucket, Epoch: 1, Seq: int64(n), Nonce: scatter(n + 1<<40), KeyPrint: scatter(n + 1<<41),
-		Buyer: fmt.Sprintf("%016x-buyer-%013d", scatter(n), n), SKU: "a", Quantity: 1, At: time.Now().UTC(),
+		Buyer: buyerID(n), SKU: "a", Quantity: 1, At: time.Now().UTC(),
 	}
 	binary.BigEndian.PutUint64(t.Claim[:], scatter(n+1<<42))
 	binary.BigEndian.PutUint64(t.Claim[8:], scatter(n+1<<43))
