@@ -101,7 +101,7 @@ func (b *bench) press(ctx context.Context, c *counter, s stage) (*tally, error) 
 	if err != nil {
 		return nil, err
 	}
-	if t.refused.Load() == 0 {
+	if t.refused.Load() == 0 && accounts.units < s.units { // the time was too short to tell what is left over
 		return nil, fmt.Errorf("after %s %d of %d units are sold and nobody heard sold out: %v", t.took, accounts.units, s.units, t.others)
 	}
 	t.reckon(accounts, s.units)
