@@ -91,6 +91,14 @@ e2e: ## kills, faults, fuzzed requests and a browser against the plain program
 bench: deps ## measure against the limits of the machine, ROW=E3 one row; writes bench/RESULTS.md
 	go run ./bench $(if $(ROW),-row $(ROW),-results bench/RESULTS.md)
 
+.PHONY: scale
+scale: deps ## how cost grows with sales, skus, stock, buyers, ledger, pages, nodes; DIM=sales one of them; draws docs/plots
+	go run ./bench -scale $(or $(DIM),all) -growth bench/scale.json -plots docs/plots
+
+.PHONY: plots
+plots: ## docs/plots again from bench/scale.json, without measuring
+	go run ./bench -growth bench/scale.json -plots docs/plots
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	./scripts/fuzz.sh $(FUZZTIME)

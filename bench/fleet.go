@@ -207,19 +207,17 @@ func shares(orders []order) string {
 // measurement, where that is asked for. The function that it returns waits for
 // them.
 func (f *fleet) profiles(ctx context.Context, period time.Duration) func() error {
-	if f.profile == "" {
-		return func() error { return nil }
-	}
-	var wait sync.WaitGroup
-	faults := make([]error, len(f.Nodes))
+	var waits []func() error
 	for i, n := range f.Nodes {
 		if n.Running() {
-			name := fmt.Sprintf("node-%d-of-%d", i+1, len(f.addresses()))
-			wait.Go(func() { faults[i] = f.profileOf(ctx, n.Operators, name, period) })
+			waits = append(waits, f.profiled(ctx, n.Operators, fmt.Sprintf("node-%d-of-%d", i+1, len(f.addresses())), period))
 		}
 	}
 	return func() error {
-		wait.Wait()
+		var faults []error
+		for _, wait := range waits {
+			faults = append(faults, wait())
+		}
 		return errors.Join(faults...)
 	}
 }

@@ -51,16 +51,9 @@ func (s *shop) sell(ctx context.Context, period time.Duration, pace float64) (sa
 	if err != nil {
 		return sample{}, err
 	}
-	profiled := make(chan error, 1)
-	go func() {
-		if s.profile == "" {
-			profiled <- nil
-			return
-		}
-		profiled <- s.profileOf(ctx, s.node.operators, "alone", period)
-	}()
+	profiled := s.profiled(ctx, s.node.operators, "alone", period)
 	sold, err := ask(target{s.node.server, s.node.buyers, orderConns, http.StatusCreated}, period, buyers.once())
-	return sold, errors.Join(err, <-profiled)
+	return sold, errors.Join(err, profiled())
 }
 
 // measure returns orders and nginx's refusals side by side, once.

@@ -16,7 +16,7 @@ func (b *bench) polls(ctx context.Context) ([]line, error) {
 		return nil, err
 	}
 	defer func() { _ = n.end() }() // its figures are known
-	state, err := n.fetch(ctx, n.buyers, "/s/drop/state.json")
+	state, err := n.fetch(ctx, n.buyers, statePath)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (b *bench) polls(ctx context.Context) ([]line, error) {
 	}
 	defer func() { _ = y.end() }()
 
-	at, file := b.gets("/s/drop/state.json"), b.gets("/state.json")
+	at, file := b.gets(statePath), b.gets("/state.json")
 	product := target{n.server, n.buyers, 64, http.StatusOK}
 	limit := target{y.server, y.address, 64, http.StatusOK}
 	sources := []load.Source{file.again(), at.again()}
@@ -38,7 +38,7 @@ func (b *bench) polls(ctx context.Context) ([]line, error) {
 	l := p.rateLine("state.json polls, 64 connections", 0.80)
 	l.figure += fmt.Sprintf("; CPU %s µs, nginx %s µs", cpus(p.product), cpus(p.limit))
 	l.what = "state.json polls, 64 connections: answers/s ÷ nginx file"
-	second, err := b.wrkGet(ctx, "http://"+n.buyers+"/s/drop/state.json", "http://"+y.address+"/state.json")
+	second, err := b.wrkGet(ctx, "http://"+n.buyers+statePath, "http://"+y.address+"/state.json")
 	l.figure += second
 	return []line{l}, err
 }

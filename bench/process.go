@@ -88,6 +88,17 @@ func (s *server) resident() (int64, error) {
 	return 0, errors.New("no VmRSS in /proc")
 }
 
+// profiled takes a CPU profile of a node while a measurement runs, where that
+// is asked for. The function that it returns waits for it.
+func (b *bench) profiled(ctx context.Context, operators, name string, period time.Duration) func() error {
+	if b.profile == "" {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() { done <- b.profileOf(ctx, operators, name, period) }()
+	return func() error { return <-done }
+}
+
 // profileOf takes a CPU profile of a node, for as long as a measurement.
 func (b *bench) profileOf(ctx context.Context, operators, name string, period time.Duration) error {
 	path := fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(period/time.Second)))

@@ -47,6 +47,15 @@ func (r *requests) again() load.Source {
 	return func(n int64, _ []byte) ([]byte, bool) { return r.at(int(n % int64(r.len()))), true }
 }
 
+// times sends so many, and begins anew after the last one.
+func (r *requests) times(number int64) load.Source {
+	again := r.again()
+	return func(n int64, room []byte) ([]byte, bool) {
+		request, _ := again(n, room)
+		return request, n < number
+	}
+}
+
 // crowd makes buyers who never come twice, each with a token, an
 // Idempotency-Key and an address.
 type crowd struct {

@@ -33,3 +33,19 @@ func TestEveryRowIsMeasured(t *testing.T) {
 		t.Errorf("some row was not measured:\n%s", shown.String())
 	}
 }
+
+func TestEveryDimensionIsMeasuredAndDrawn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes; left to make test")
+	}
+	file, plots := filepath.Join(t.TempDir(), "scale.json"), t.TempDir()
+	var shown bytes.Buffer
+	if err := run(t.Context(), []string{"-quick", "-scale", "all", "-dir", t.TempDir(), "-growth", file, "-plots", plots}, &shown, t.Output()); err != nil {
+		t.Fatalf("%v\n%s", err, shown.String())
+	}
+	for _, d := range (&bench{settings: quick()}).dimensions() {
+		if drawing, err := os.ReadFile(filepath.Join(plots, "scale-"+d.id+".svg")); err != nil || !strings.Contains(string(drawing), d.title) {
+			t.Errorf("%s is not drawn: %v", d.id, err)
+		}
+	}
+}

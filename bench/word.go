@@ -258,9 +258,10 @@ func rest(ctx context.Context, d time.Duration) error {
 type cache struct {
 	door, path string
 
-	mu   sync.Mutex
-	at   time.Time
-	said shown
+	mu    sync.Mutex
+	at    time.Time
+	said  shown
+	asked int // how often the node was
 }
 
 func (c *cache) state() (shown, error) {
@@ -275,6 +276,7 @@ func (c *cache) state() (shown, error) {
 	}
 	defer func() { _ = conn.Close() }() // nothing to lose
 	c.at = time.Now()                   // when it was written, at the latest
+	c.asked++
 	c.said, err = readState(conn, c.path)
 	return c.said, err
 }

@@ -43,23 +43,44 @@ func Closed(address string, conns int, most time.Duration, next Source) (Result,
 	})
 }
 
-// crowd runs one function per connection, each in its own goroutine, and
-// gathers what they saw. An error ends one connection only; it is an error of
-// the run where none is left.
-func crowd(address string, conns int, run func(time.Time, *atomic.Int64, *Conn, map[int]int64) error) (Result, error) {
-	lines := make([]*Conn, 0, conns)
-	defer func() {
-		for _, c := range lines {
-			_ = c.Close() // nothing to lose
-		}
-	}()
+// Lines is connections that stay open.
+type Lines []*Conn
+
+// Connect opens so many connections.
+func Connect(address string, conns int) (Lines, error) {
+	lines := make(Lines, 0, conns)
 	for range conns {
 		c, err := Dial(address)
 		if err != nil {
-			return Result{}, err
+			lines.Close()
+			return nil, err
 		}
 		lines = append(lines, c)
 	}
+	return lines, nil
+}
+
+// Close ends the connections.
+func (lines Lines) Close() {
+	for _, c := range lines {
+		_ = c.Close() // nothing to lose
+	}
+}
+
+// crowd connects and drives.
+func crowd(address string, conns int, run func(time.Time, *atomic.Int64, *Conn, map[int]int64) error) (Result, error) {
+	lines, err := Connect(address, conns)
+	if err != nil {
+		return Result{}, err
+	}
+	defer lines.Close()
+	return lines.drive(run)
+}
+
+// drive runs one function per connection, each in its own goroutine, and
+// gathers what they saw. An error ends one connection only; it is an error of
+// the run where none is left.
+func (lines Lines) drive(run func(time.Time, *atomic.Int64, *Conn, map[int]int64) error) (Result, error) {
 	result := Result{Status: map[int]int64{}}
 	var mu sync.Mutex
 	var sent atomic.Int64
@@ -83,7 +104,7 @@ func crowd(address string, conns int, run func(time.Time, *atomic.Int64, *Conn, 
 	}
 	wait.Wait()
 	result.Elapsed = time.Since(begin)
-	if len(failures) == conns {
+	if len(failures) == len(lines) {
 		return result, errors.Join(failures...)
 	}
 	return result, nil

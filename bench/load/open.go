@@ -15,16 +15,26 @@ const (
 	digits            = 3
 )
 
+// Open connects, and sends as Lines.Open does.
+func Open(address string, conns int, perSecond float64, next Source) (Result, *hdrhistogram.Histogram, error) {
+	lines, err := Connect(address, conns)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	defer lines.Close()
+	return lines.Open(perSecond, next)
+}
+
 // Open sends requests at fixed moments, perSecond of them a second, whether or
 // not the earlier ones were answered, until next has no more. A request's
 // latency runs from the moment when it was due, not from when a connection was
 // free for it: nothing is omitted where the server stalls. The histogram is in
 // microseconds.
-func Open(address string, conns int, perSecond float64, next Source) (Result, *hdrhistogram.Histogram, error) {
+func (lines Lines) Open(perSecond float64, next Source) (Result, *hdrhistogram.Histogram, error) {
 	interval := float64(time.Second) / perSecond
 	all := hdrhistogram.New(shortest, longest, digits)
 	var mu sync.Mutex
-	result, err := crowd(address, conns, func(begin time.Time, sent *atomic.Int64, c *Conn, seen map[int]int64) error {
+	result, err := lines.drive(func(begin time.Time, sent *atomic.Int64, c *Conn, seen map[int]int64) error {
 		took := make([]int64, 0, 1<<10)
 		defer func() {
 			mu.Lock()
