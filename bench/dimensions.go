@@ -44,8 +44,8 @@ func (b *bench) dimensions() []dimension {
 			sizes: decades(10, b.pages), reps: b.reps, open: b.withPages,
 			costs: []cost{
 				{fmt.Sprintf("CPU per poll, %s/s of all pages", count(pollPace)), "µs"},
-				{"memory of the node", "MB"},
-				{"asks of the node, behind one cache", "/s"},
+				{"Memory of the node", "MB"},
+				{"Asks of the node behind one cache", "/s"},
 			},
 		},
 		{

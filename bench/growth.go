@@ -160,8 +160,7 @@ func (g *growth) figure() plot.Figure {
 	processor, _, _ := strings.Cut(g.Machine[0], ";")
 	f := plot.Figure{
 		Title: g.Title, Axis: g.Axis,
-		Note: fmt.Sprintf("Median, least and greatest of %d. %s, %s; make scale DIM=%s",
-			len(g.Costs[0].Reps[0]), processor, g.Machine[len(g.Machine)-1], g.ID),
+		Note: fmt.Sprintf("Median, least and greatest of %d. %s, %s.", len(g.Costs[0].Reps[0]), processor, g.Machine[len(g.Machine)-1]),
 	}
 	for _, c := range g.Costs {
 		p := plot.Panel{Title: c.What + ", " + c.Unit}

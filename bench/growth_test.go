@@ -66,7 +66,7 @@ func TestWhatIsKeptIsDrawnWithoutMeasuring(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"How cost grows", "CPU per order, µs", ">1 k<", ">12.3<", "of 2. A processor, 2 cores, commit abc"} {
+	for _, want := range []string{"How cost grows", "CPU per order, µs", ">1 k<", ">12.3<", "of 2. A processor, 2 cores, commit abc."} {
 		if !strings.Contains(string(drawing), want) {
 			t.Errorf("the drawing does not say %q:\n%s", want, drawing)
 		}

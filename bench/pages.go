@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/doorbuster/doorbuster/bench/load"
@@ -38,8 +39,9 @@ func (a *audience) measure(ctx context.Context, _ int) ([]float64, error) {
 	if _, err := a.poll(lines, polls, a.size); err != nil { // as the page opens
 		return nil, err
 	}
+	profiled := a.profiled(ctx, a.node.operators, fmt.Sprintf("pages-%d", a.size), 3*a.period)
 	cpu, err := a.poll(lines, polls, int(3*pollPace*a.period.Seconds()))
-	if err != nil {
+	if err := errors.Join(err, profiled()); err != nil {
 		return nil, err
 	}
 	resident, err := a.node.resident()

@@ -47,7 +47,7 @@ const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" 
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 } .panel { font-weight: 600 } .note, .tick { fill: #57606a; font-size: 11px }
 .axis { stroke: #57606a } .grid { stroke: #d0d7de } .line { stroke: #0969da; stroke-width: 2; fill: none }
-.whisker { stroke: #0969da } .dot { fill: #0969da } .value { fill: #0550ae; font-size: 11px }
+.whisker { stroke: #0969da } .dot { fill: #0969da } .value { fill: #0550ae; font-size: 11px; stroke: #ffffff; stroke-width: 3px; paint-order: stroke }
 </style>
 <rect width="%[1]d" height="%[2]d" rx="8" fill="#ffffff"/>
 `
