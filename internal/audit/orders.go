@@ -16,21 +16,22 @@ func (r *replayer) count(line *ledger.Line) {
 		}
 		return
 	}
-	holder := r.holder(line.Sale, line.Buyer)
-	has := r.live[holder]
+	sums, holder := r.both(line.Sale), r.holder(line.Sale, line.Buyer)
+	has := sums.live[holder]
 	switch line.Kind {
 	case ledger.KindClaim, ledger.KindRetake:
 		if line.Kind == ledger.KindClaim {
-			r.both(line.Sale).lines.add(r.hash(*line.Claim, line.SKU, line.Quantity))
+			sums.lines.add(r.hash(*line.Claim, line.SKU, line.Quantity))
 		}
-		r.live[holder] = holding{has.units + line.Quantity, line.Sale}
-		if limit := r.limitAt(line.Sale, line.Seq); has.units+line.Quantity > limit {
-			r.report("I3", line.Sale, "a buyer of %s has %d of %d after line %d", line.Sale, has.units+line.Quantity, limit, line.Seq)
+		has += line.Quantity
+		sums.live[holder] = has
+		if limit := r.limitAt(line.Sale, line.Seq); has > limit {
+			r.report("I3", line.Sale, "a buyer of %s has %d of %d after line %d", line.Sale, has, limit, line.Seq)
 		}
 	case ledger.KindRelease, ledger.KindReturn:
-		r.live[holder] = holding{has.units - line.Quantity, line.Sale}
-		if has.units == line.Quantity {
-			delete(r.live, holder)
+		sums.live[holder] = has - line.Quantity
+		if has == line.Quantity {
+			delete(sums.live, holder)
 		}
 	default: // the others move units that stay with their buyer, or have none
 	}
@@ -49,7 +50,7 @@ func concernsOrder(kind ledger.Kind) bool {
 func (r *replayer) both(sale string) *both {
 	sums, ok := r.sales[sale]
 	if !ok {
-		sums = &both{}
+		sums = &both{live: map[uint64]int64{}}
 		r.sales[sale] = sums
 	}
 	return sums
@@ -145,20 +146,20 @@ func (r *replayer) readQuotas(ctx context.Context, view ledger.View) error {
 		if r.skips(quota.Sale) {
 			continue
 		}
-		holder := r.holder(quota.Sale, quota.Buyer)
-		if live := r.live[holder].units; quota.Live != live {
+		sums, holder := r.both(quota.Sale), r.holder(quota.Sale, quota.Buyer)
+		if live := sums.live[holder]; quota.Live != live {
 			r.report("I3", quota.Sale, "a quota of %s says %d, the lines say %d", quota.Sale, quota.Live, live)
 		}
 		if quota.Live < 0 || quota.Live > quota.Limit {
 			r.report("I3", quota.Sale, "a quota of %s says %d of %d", quota.Sale, quota.Live, quota.Limit)
 		}
-		delete(r.live, holder)
-		r.both(quota.Sale).quotas += holder * uint64(quota.Live) //nolint:gosec // a sum to compare, wrapping is meant
-	}
-	for _, left := range r.live {
-		r.report("I3", left.sale, "a buyer of %s has %d units and no quota", left.sale, left.units)
+		delete(sums.live, holder)
+		sums.quotas += holder * uint64(quota.Live) //nolint:gosec // a sum to compare, wrapping is meant
 	}
 	for sale, sums := range r.sales {
+		for _, units := range sums.live {
+			r.report("I3", sale, "a buyer of %s has %d units and no quota", sale, units)
+		}
 		if sums.orders != sums.quotas {
 			r.report("I3", sale, "the quotas of %s are not the sums of its live orders", sale)
 		}

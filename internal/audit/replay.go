@@ -22,7 +22,6 @@ type replayer struct {
 	revisions map[string][]ledger.Revision
 	units     map[ledger.Account]int64
 	seeded    map[item]int64 // total by the lines
-	live      map[uint64]holding
 	held      map[item]int64 // by the orders
 	sold      map[item]int64
 	sales     map[string]*both
@@ -30,16 +29,11 @@ type replayer struct {
 
 type item struct{ sale, sku string }
 
-// holding is what one buyer has by the lines.
-type holding struct {
-	units int64
-	sale  string
-}
-
 // both is one sale as two sides of its books tell it.
 type both struct {
-	lines, claims  tally  // of what was decided for, by the lines and by the claims
-	orders, quotas uint64 // of what buyers have, by the orders and by the quotas
+	live           map[uint64]int64 // units that each buyer has by the lines, by his hash: millions
+	lines, claims  tally            // of what was decided for, by the lines and by the claims
+	orders, quotas uint64           // of what buyers have, by the orders and by the quotas
 }
 
 // tally tells two multisets apart without holding either: their number and the
@@ -60,7 +54,7 @@ func replay(ctx context.Context, books ledger.Books, only string) ([]finding, er
 	r := &replayer{
 		only: only, seed: maphash.MakeSeed(),
 		revisions: map[string][]ledger.Revision{},
-		units:     map[ledger.Account]int64{}, seeded: map[item]int64{}, live: map[uint64]holding{},
+		units:     map[ledger.Account]int64{}, seeded: map[item]int64{},
 		held: map[item]int64{}, sold: map[item]int64{}, sales: map[string]*both{},
 	}
 	err := books.Read(ctx, func(view ledger.View) error {
