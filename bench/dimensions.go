@@ -37,7 +37,7 @@ func (b *bench) dimensions() []dimension {
 		{
 			id: "ledger", axis: "orders in the ledger before", title: "How cost grows with the orders in the ledger",
 			sizes: append([]int64{0}, decades(100_000, b.books)...), reps: b.reps, open: b.withOrders,
-			costs: append(perAnswer(), cost{fmt.Sprintf("p99 of an order, %d/s arrive", calmOrders), "ms"}),
+			costs: append(perAnswer(), cost{fmt.Sprintf("p99 of an order, %d/s arrive", calmOrders), "ms"}, cost{"Memory of the node", "MB"}),
 		},
 		{
 			id: "pages", axis: "open pages, each with a connection held", title: "How cost grows with open pages",
@@ -122,7 +122,7 @@ func (b *bench) grow(ctx context.Context, d dimension) (_ [][]spread, err error)
 	for rep := range d.reps + 1 {
 		for at, w := range worlds {
 			found, err := w.measure(ctx, rep)
-			if err != nil {
+			if err = errors.Join(err, ctx.Err()); err != nil {
 				return nil, fmt.Errorf("%s %s: %w", count(d.sizes[at]), d.axis, err)
 			}
 			for i := range found {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,16 @@ type growth struct {
 type grown struct {
 	cost
 	Reps []spread `json:"reps"`
+}
+
+// rounded leaves out digits that nobody measured.
+func (c grown) rounded() grown {
+	for _, reps := range c.Reps {
+		for i := range reps {
+			reps[i] = math.Round(reps[i]*1000) / 1000
+		}
+	}
+	return c
 }
 
 // chooseDimensions returns the dimensions that are named between commas.
@@ -70,7 +81,7 @@ func (b *bench) growAll(ctx context.Context, wanted []dimension, stdout io.Write
 			Machine: strings.Split(about, "\n"), Measured: begun.UTC().Truncate(time.Minute),
 		}
 		for i, cost := range d.costs {
-			g.Costs = append(g.Costs, grown{cost, measured[i]})
+			g.Costs = append(g.Costs, grown{cost, measured[i]}.rounded())
 		}
 		_, _ = fmt.Fprint(stdout, g.text())
 		b.say("%s took %s", d.id, time.Since(begun).Round(time.Second))

@@ -130,6 +130,32 @@ func (n *node) start(ctx context.Context) (err error) {
 	return err
 }
 
+const (
+	// calmBelow is what a node at rest uses of a second, and calmMax how long it may
+	// take until it rests.
+	calmBelow, calmMax = 50 * time.Millisecond, 10 * time.Minute
+)
+
+// calm waits until the node rests: one that has started over many orders goes
+// through all of them once more, to audit them.
+func (n *node) calm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, calmMax)
+	defer cancel()
+	for {
+		before, err := n.cpu()
+		if err != nil {
+			return err
+		}
+		if err := rest(ctx, time.Second); err != nil {
+			return fmt.Errorf("the node does not rest: %w", err)
+		}
+		after, err := n.cpu()
+		if err != nil || after-before < calmBelow {
+			return err
+		}
+	}
+}
+
 // end stops the node in good order.
 func (n *node) end() error { return n.Stop(syscall.SIGTERM) }
 

@@ -160,11 +160,11 @@ func (b *bench) withOrders(ctx context.Context, size int64) (world, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &aged{b.drop(label, n)}, nil
+	return &aged{b.drop(label, n)}, n.calm(ctx)
 }
 
 // measure implements world: beside the CPU, the p99 of orders that come one by
-// one, in milliseconds.
+// one, in milliseconds, and the memory.
 func (a *aged) measure(ctx context.Context, rep int) ([]float64, error) {
 	costs, err := a.selling.measure(ctx, rep)
 	if err != nil {
@@ -174,7 +174,8 @@ func (a *aged) measure(ctx context.Context, rep int) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(costs, float64(histogram.ValueAtQuantile(99))/1000), nil
+	resident, err := a.node.resident()
+	return append(costs, float64(histogram.ValueAtQuantile(99))/1000, float64(resident)/megabyte), err
 }
 
 // several are nodes over the same stores.

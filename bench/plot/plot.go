@@ -1,5 +1,5 @@
 // Package plot draws what something costs at a few sizes, as an SVG file for
-// a document: one panel for each cost, side by side. It is small enough to be
+// a document: one panel for each cost. It is small enough to be
 // its own; a library for plots would bring fonts and formats that nobody needs
 // here.
 package plot
@@ -40,6 +40,9 @@ const (
 	whisker, dot, labelDistance = 4, 3.5, 9
 )
 
+// rowMax is how many panels side by side can still be read in a column of text.
+const rowMax = 3
+
 // head has colours that stand out from the paper that it brings along: a page
 // in dark mode would else swallow the text.
 const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" role="img">
@@ -54,13 +57,18 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 
 // SVG draws the figure.
 func (f *Figure) SVG() []byte {
-	width, height := panelWidth*len(f.Panels), titleHeight+panelHeight+noteHeight
+	columns := len(f.Panels)
+	if columns > rowMax {
+		columns = (columns + 1) / 2
+	}
+	rows := (len(f.Panels) + columns - 1) / columns
+	width, height := panelWidth*columns, titleHeight+panelHeight*rows+noteHeight
 	to := &canvas{}
 	fmt.Fprintf(&to.to, head, width, height)
 	fmt.Fprintf(&to.to, "<title>%s</title>\n", escaped(f.Title))
 	to.text("title", "start", 14, 24, f.Title)
 	for i := range f.Panels {
-		f.Panels[i].draw(to, float64(i*panelWidth), titleHeight, f.Axis)
+		f.Panels[i].draw(to, float64(i%columns*panelWidth), float64(titleHeight+i/columns*panelHeight), f.Axis)
 	}
 	to.text("note", "start", 14, float64(height)-10, f.Note)
 	to.to.WriteString("</svg>\n")

@@ -96,6 +96,14 @@ func TestAFigureShowsEachCost(t *testing.T) {
 	}
 }
 
+func TestManyPanelsStandInTwoRows(t *testing.T) {
+	f := Figure{Panels: []Panel{{Points: points(1)}, {Points: points(1)}, {Points: points(1)}, {Points: points(1)}}}
+	seen := look(t, f.SVG())
+	if first, third := seen.dots[0], seen.dots[2]; first[0] != third[0] || first[1] >= third[1] || third[1] > seen.height {
+		t.Errorf("the third of four is at %v, the first at %v", third, first)
+	}
+}
+
 func TestAGridReachesAboveWhatItShows(t *testing.T) {
 	for _, most := range []float64{0.03, 0.99, 1, 7, 49.9, 50, 123, 8765} {
 		p := Panel{Points: []Point{{Great: most}}}

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	startMax = 60 * time.Second // from exec to ready
+	startMax = 3 * time.Minute  // from exec to ready; a node looks over ten million orders first
 	stopMax  = 30 * time.Second // from the signal to the end
 	pollRest = 2 * time.Millisecond
 )
