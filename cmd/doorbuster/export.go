@@ -49,6 +49,9 @@ func (c exportCommand) Run(ctx context.Context, p program) error {
 		return err
 	}
 	p.print(p.stdout, "%s/s/%s/index.html\n", c.Out, sale.ID)
+	if c.APIOrigin != "" && sale.PageURL == "" { // another origin does not know the buyer
+		p.print(p.stderr, "buyers who have paid return to %s/s/%s, not to this page: set page_url in the sale to where it will lie, and publish\n", c.APIOrigin, sale.ID)
+	}
 	return nil
 }
 

@@ -22,7 +22,7 @@ import (
 
 const token = "operators-token-for-tests"
 
-const sneakers = `{"id":"retro-85","title":"Retro","opens_at":"2026-12-01T10:00:00+08:00",
+const sneakers = `{"id":"retro-85","title":"Retro","opens_at":"2036-12-01T10:00:00+08:00",
 	"items":[{"sku":"eu-42","title":"EU 42","stock":500,"price":{"amount":12900,"currency":"EUR"}},
 	{"sku":"sock","title":"Sock","stock":2000,"price":{"amount":0,"currency":"EUR"}}]}`
 

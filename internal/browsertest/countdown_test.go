@@ -76,6 +76,11 @@ func wakesUp(t *testing.T, b *Browser) {
 	})
 	must(t, tab.Press("#buy"))
 	must(t, tab.Until(`result.dataset.status === "sold_out" && /Every one is sold/.test(result.innerText)`))
+	f.soldOut(false)
+	must(t, tab.Until(`!buy.disabled && !result.innerText`))
+	f.set(func(f *fake) { f.forGood = true }) // and who never asked hears it from the state
+	f.soldOut(true)
+	must(t, tab.Until(`buy.disabled && /Every one is sold/.test(result.innerText)`))
 }
 
 func pausesAndCloses(t *testing.T, b *Browser) {

@@ -28,6 +28,7 @@ type fake struct {
 	opensAt  time.Time
 	closesAt time.Time
 	states   map[string]string // sku → state; absent: available
+	forGood  bool              // what is sold out stays so
 	stale    time.Duration     // how old the state is that a cache hands out
 	pass     string            // the opening key; empty: none is wanted
 	copies   *copies           // what a cache before the state did; nil: there is none
@@ -195,13 +196,17 @@ func (f *fake) serveState(w http.ResponseWriter, _ *http.Request) {
 	if f.phase == "scheduled" && !now.Before(f.opensAt) {
 		f.phase = "open"
 	}
-	items := []map[string]string{}
+	items := []map[string]any{}
 	for _, item := range f.sale.Items {
 		state := f.states[item.SKU]
 		if state == "" {
 			state = "available"
 		}
-		items = append(items, map[string]string{"sku": item.SKU, "state": state})
+		said := map[string]any{"sku": item.SKU, "state": state}
+		if f.forGood && state == "sold_out" {
+			said["final"] = true
+		}
+		items = append(items, said)
 	}
 	if f.copies != nil {
 		now = f.copies.kept(now)

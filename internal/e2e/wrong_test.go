@@ -10,7 +10,7 @@ import (
 // rightSale is a document in which each case breaks something.
 const rightSale = `id: right
 title: Right
-opens_at: 2026-12-01T10:00:00Z
+opens_at: 2036-12-01T10:00:00Z
 hold: 10m
 limit_per_buyer: 2
 items:

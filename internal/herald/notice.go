@@ -219,7 +219,7 @@ func soldOut(balance ledger.Balance, asOf int64) *shop.Refusal {
 	}
 	return &shop.Refusal{
 		Code: shop.SoldOut, MayReturn: true,
-		Detail: "All units are held by other buyers; some may come back. Look again from time to time.",
+		Detail: "All units are held, and not yet paid for; some may come back. Look again from time to time.",
 	}
 }
 

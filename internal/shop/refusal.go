@@ -48,7 +48,7 @@ type Refusal struct {
 	Code       Code
 	Detail     string        // one sentence that says what to do
 	RetryAfter time.Duration // zero: no such header; doors add the jitter
-	MayReturn  bool          // of sold_out: units are still held by others
+	MayReturn  bool          // of sold_out: units are still held
 	AsOf       int64         // of a final sold_out: the ledger's seq at which it was true
 	Orders     []ClaimID     // of limit_reached: what the buyer has
 	Order      *Order        // decided: status refused

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"testing"
@@ -64,4 +65,41 @@ func TestAnOrderForAnItemThatIsGoneIsRefusedQuickly(t *testing.T) {
 			t.Errorf("request %d: quick\n%s\nslow\n%s", i, heard["quick"][i], heard["slow"][i])
 		}
 	}
+}
+
+// Who only watches is told, too, that nothing can come back.
+func TestTheStateSaysWhatIsGoneForGood(t *testing.T) {
+	sale := sneakers()
+	sale.Items[1].Stock = 0
+	sale.Items[2].Stock = 1
+	h := openHouse(t, sale)
+	state := func(at int) any {
+		return h.do(call{path: "/s/retro-85/state.json"}).json["items"].([]any)[at]
+	}
+	becomes := func(at int, want map[string]any) {
+		t.Helper()
+		var got any
+		for range 100 {
+			<-h.herald.Touch(sale.ID)
+			if got = state(at); reflect.DeepEqual(got, any(want)) {
+				return
+			}
+		}
+		t.Errorf("the state says %v, want %v", got, want)
+	}
+	becomes(0, map[string]any{"sku": "eu-42", "state": "available"})
+	becomes(1, map[string]any{"sku": "eu-43", "state": "sold_out", "final": true}) // there never was one
+	won := h.buy("ann", "eu-42", "k")
+	for _, buyer := range []string{"bob", "carl", "dora", "eve"} {
+		h.buy(buyer, "eu-42", "k")
+	}
+	becomes(0, map[string]any{"sku": "eu-42", "state": "sold_out"}) // all are held
+	id, ok := shop.ParseClaimID(won.json["id"].(string))
+	if !ok {
+		t.Fatalf("got %d %s, want an order", won.status, won.body)
+	}
+	h.pay(id)
+	becomes(0, map[string]any{"sku": "eu-42", "state": "sold_out"}) // four still are
+	h.buy("ann", "free", "f")
+	becomes(2, map[string]any{"sku": "free", "state": "sold_out", "final": true})
 }

@@ -237,6 +237,9 @@ func drawState(notice *gate.Notice, pass string) stamped {
 		s.text = append(s.text, `{"sku":`...)
 		s.text = wire.AppendString(s.text, notice.Items[i].SKU)
 		s.text = appendMember(s.text, "state", notice.Items[i].State.String())
+		if no := notice.Items[i].No; no != nil && no.Code == shop.SoldOut && !no.MayReturn {
+			s.text = appendTruth(s.text, "final", true) // nobody need wait for what may come back
+		}
 		s.text = append(s.text, '}')
 	}
 	s.text = append(s.text, "]}"...)

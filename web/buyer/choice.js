@@ -68,7 +68,8 @@ export class Choice {
     const { model } = this;
     if (model.step === "resting") return t("buy.wait", { s: Math.max(1, Math.ceil((model.wakeAt - performance.now()) / 1000)) });
     if (model.step !== "idle") return t("buy." + model.step);
-    if (!model.phase || model.phase === "scheduled") return t("buy.soon");
+    if (!model.phase) return "…";
+    if (model.phase === "scheduled") return t("buy.soon");
     if (model.phase !== "open") return t("phase." + model.phase);
     if (model.stateOf(model.sku) === "sold_out") return t("phase.sold_out");
     const { item, quantity } = model;

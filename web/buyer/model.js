@@ -17,7 +17,7 @@ export class Model {
   trouble = ""; // why the shown order's last request brought nothing
   stranger = false; // nobody knows who the buyer is
   touched = false; // the buyer chose, rather than we
-  _states = new Map(); // sku → state
+  items = new Map(); // sku → what the last state.json says of it
   _taken = new Map(); // sku → server time until which a "sold out" is believed
 
   constructor(sale) {
@@ -43,7 +43,7 @@ export class Model {
     this.copies += state.server_time !== this.state?.server_time;
     this.state = state;
     this.misses = 0;
-    this._states = new Map(state.items.map((item) => [item.sku, item.state]));
+    this.items = new Map(state.items.map((item) => [item.sku, item]));
     if (this.phase === "open" && !this.touched && this.stateOf(this.sku) === "sold_out") {
       const free = this.sale.items.find((item) => this.stateOf(item.sku) !== "sold_out");
       if (free) this.sku = free.sku;
@@ -78,7 +78,7 @@ export class Model {
   // available, low or sold_out.
   stateOf(sku) {
     if (this._taken.get(sku) > this.clock.now()) return "sold_out";
-    return this._states.get(sku) ?? "available";
+    return this.items.get(sku)?.state ?? "available";
   }
 
   // The phase as a buyer sees it.

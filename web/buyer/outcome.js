@@ -59,7 +59,7 @@ export class Outcome {
       case "unavailable":
         return "too_many_requests";
       case "sold_out":
-        return model.no?.may_return === false ? status : "held";
+        return model.no?.may_return === false || model.items.get(model.sku)?.final ? status : "held";
     }
     return status;
   }
