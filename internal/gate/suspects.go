@@ -2,7 +2,7 @@ package gate
 
 import (
 	"cmp"
-	"hash/maphash"
+	"iter"
 	"net/netip"
 	"slices"
 	"sync"
@@ -22,18 +22,26 @@ type Suspect struct {
 	Allowed     bool       // the lists allow the buyer or the address by now: no more decisions
 }
 
-// SuspectsKept is how many suspects are remembered, in a table of 110 KiB: more
-// than an operator reads.
+// SuspectsKept is how many suspects of its own a node remembers, in a table of
+// 120 KiB: more than an operator reads.
 const SuspectsKept = 1 << 10
 
-// suspects are those whom the gate suspected last. There is a lock per set, held
+// suspects are those whom a node suspected last. There is a lock per set, held
 // for a copy of a line: only suspects come here, and whoever reads.
-type suspects struct {
-	sets [SuspectsKept / setSlots]struct {
-		sync.Mutex
-		lines [setSlots]Suspect
-	}
+type suspects []suspectSet
+
+type suspectSet struct {
+	sync.Mutex
+	lines [setSlots]suspectLine
 }
+
+// suspectLine is a place in the table. Times is 0 where it is vacant.
+type suspectLine struct {
+	Rumor
+	untold bool // something changed since the other nodes were told
+}
+
+func newSuspects(kept int) suspects { return make(suspects, kept/setSlots) }
 
 // judge notes an order, and reports whether its buyer is suspect. Who is on the
 // allow list never is.
@@ -48,13 +56,7 @@ func (g *Gate) judge(a *Attempt) bool {
 	for signal := range signals.All() {
 		g.Suspicion.counts[signal].Add(1)
 	}
-	g.Suspicion.change(a, func(line *Suspect) {
-		if line.Times == 0 {
-			*line = Suspect{Sale: a.Sale.ID, Buyer: a.Who.Buyer, First: a.Now}
-		}
-		line.Client, line.Signals, line.Last = a.Client, signals, max(line.Last, a.Now)
-		line.Times++
-	})
+	g.Suspicion.decided(a, signals)
 	return true
 }
 
@@ -65,31 +67,34 @@ func (g *Gate) allows(buyer string, client netip.Addr) bool {
 // Passed notes that a suspect has solved the challenge.
 func (g *Gate) Passed(a *Attempt) {
 	if g.Suspicion != nil && a.Sale.Challenge == shop.ChallengeSuspicious {
-		g.Suspicion.change(a, func(line *Suspect) {
-			if line.Times > 0 {
-				line.Solved++
-			}
-		})
+		g.Suspicion.solved(a)
 	}
 }
 
 // Suspects returns whom the gate suspected last, of one sale or, for "", of all:
-// the newest first.
+// the newest first. What other nodes told is in it.
 func (g *Gate) Suspects(sale string) (all []Suspect) {
 	if g.Suspicion == nil {
 		return nil
 	}
-	for i := range g.Suspicion.suspects.sets {
-		set := &g.Suspicion.suspects.sets[i]
-		set.Lock()
-		lines := set.lines
-		set.Unlock()
-		for _, line := range lines {
-			if line.Times > 0 && (sale == "" || line.Sale == sale) {
-				line.Allowed = g.allows(line.Buyer, line.Client)
-				all = append(all, line)
+	type whom struct{ sale, buyer string }
+	places := map[whom]int{} // in all
+	for _, table := range []suspects{g.Suspicion.own, g.Suspicion.others} {
+		for suspect := range table.all() {
+			if sale != "" && suspect.Sale != sale {
+				continue
 			}
+			of := whom{suspect.Sale, suspect.Buyer}
+			if at, there := places[of]; there {
+				all[at].add(suspect)
+				continue
+			}
+			places[of] = len(all)
+			all = append(all, *suspect)
 		}
+	}
+	for i := range all {
+		all[i].Allowed = g.allows(all[i].Buyer, all[i].Client)
 	}
 	slices.SortFunc(all, func(a, b Suspect) int {
 		return cmp.Or(cmp.Compare(b.Last, a.Last), cmp.Compare(a.Sale, b.Sale), cmp.Compare(a.Buyer, b.Buyer))
@@ -97,27 +102,76 @@ func (g *Gate) Suspects(sale string) (all []Suspect) {
 	return all
 }
 
-// change changes the line of the attempt's buyer and sale. One that is not there
-// is empty, in the place of the oldest of its set.
-func (s *Suspicion) change(a *Attempt, to func(line *Suspect)) {
-	hash := maphash.String(s.seed, a.Who.Buyer) ^ maphash.String(s.seed, a.Sale.ID)
-	set := &s.suspects.sets[hash%uint64(len(s.suspects.sets))]
+// add adds what another node, or the same one in an earlier life, holds against
+// the same buyer.
+func (s *Suspect) add(more *Suspect) {
+	sum := *s
+	if more.Last > s.Last {
+		sum = *more
+	}
+	sum.First, sum.Times, sum.Solved = min(s.First, more.First), s.Times+more.Times, s.Solved+more.Solved
+	*s = sum
+}
+
+// decided notes a decision against an order.
+func (s *Suspicion) decided(a *Attempt, signals Signals) {
+	set := s.own.set(s.suspectHash(s.node, a.Sale.ID, a.Who.Buyer))
 	set.Lock()
 	defer set.Unlock()
+	line, there := set.find(s.node, a.Sale.ID, a.Who.Buyer)
+	if !there {
+		line.Rumor = Rumor{Node: s.node, Suspect: Suspect{Sale: a.Sale.ID, Buyer: a.Who.Buyer, First: a.Now}}
+	}
+	line.Client, line.Signals, line.Last = a.Client, signals, max(line.Last, a.Now)
+	line.Times++
+	line.untold = true
+}
+
+// solved notes a good solution, if it is a suspect's.
+func (s *Suspicion) solved(a *Attempt) {
+	set := s.own.set(s.suspectHash(s.node, a.Sale.ID, a.Who.Buyer))
+	set.Lock()
+	defer set.Unlock()
+	if line, there := set.find(s.node, a.Sale.ID, a.Who.Buyer); there {
+		line.Solved++
+		line.untold = true
+	}
+}
+
+func (t suspects) set(hash uint64) *suspectSet { return &t[hash%uint64(len(t))] }
+
+// find returns the line in which a node's word of a suspect stands, else the
+// oldest, which can best be spared. The set is locked.
+func (set *suspectSet) find(node uint64, sale, buyer string) (found *suspectLine, there bool) {
 	oldest := &set.lines[0]
 	for i := range set.lines {
 		line := &set.lines[i]
-		if line.Buyer == a.Who.Buyer && line.Sale == a.Sale.ID && line.Times > 0 {
-			to(line)
-			return
+		if line.Buyer == buyer && line.Sale == sale && line.Node == node && line.Times > 0 {
+			return line, true
 		}
 		if line.Last < oldest.Last {
 			oldest = line
 		}
 	}
-	before := *oldest
-	*oldest = Suspect{}
-	if to(oldest); oldest.Times == 0 {
-		*oldest = before // there was nothing to change
+	return oldest, false
+}
+
+// all returns what stands in the table, as it was when each set was looked at.
+func (t suspects) all() iter.Seq[*Suspect] {
+	return func(yield func(*Suspect) bool) {
+		for i := range t {
+			lines := t[i].copy()
+			for j := range lines {
+				if lines[j].Times > 0 && !yield(&lines[j].Suspect) {
+					return
+				}
+			}
+		}
 	}
+}
+
+func (set *suspectSet) copy() [setSlots]suspectLine {
+	set.Lock()
+	defer set.Unlock()
+	return set.lines
 }

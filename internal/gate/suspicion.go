@@ -106,8 +106,11 @@ type Suspicion struct {
 	pages    slate        // by address: when it looked at a page
 	headless slate        // by buyer: when the browser said so
 	pagesNow int64        // from when on NoPage counts; 0: never
-	suspects suspects
+	own      suspects     // whom this node suspects
 	counts   [signalCount]atomic.Uint64
+	node     uint64   // tells own rumors from the others'; 0: there are no others
+	others   suspects // of all other nodes, by hearsay; nil: there are none
+	rounds   rounds
 }
 
 // Sizes of the tables: a buyer matters for seconds, an address for a minute, and
@@ -138,7 +141,7 @@ const sightFor = 10 * time.Minute
 func NewSuspicion(pages bool, now int64) *Suspicion {
 	s := &Suspicion{
 		seed: maphash.MakeSeed(), rhythms: newSlate(rhythmSlots, rhythmBits), crowds: newSlate(crowdSlots, crowdBits),
-		headless: newSlate(headlessSlots, sightBits),
+		headless: newSlate(headlessSlots, sightBits), own: newSuspects(SuspectsKept),
 	}
 	if pages {
 		s.pages, s.pagesNow = newSlate(pageSlots, sightBits), now+int64(sightFor)
