@@ -1,6 +1,7 @@
 // Package gossip is what the nodes of one shop tell each other: what was
-// decided, which sales moved, which units are wanted. All of it is a hint, and
-// may be lost, late or doubled: each node looks at the ledger by itself, too.
+// decided, which sales moved, which units are wanted, who is suspect. All of it is
+// a hint, and may be lost, late or doubled: each node looks at the ledger by
+// itself, too, and what is said of suspects is said again.
 package gossip
 
 import (
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -23,6 +25,9 @@ const (
 	pileMax = 4 << 20
 	// sendMax is how long one message may take; later news waits that long.
 	sendMax = 2 * time.Second
+	// rumorsEvery is how often the others are told of suspects, however many
+	// orders there are.
+	rumorsEvery = time.Second
 )
 
 // Line carries messages to every node that hears, the sender among them. A
@@ -65,6 +70,9 @@ type Gossip struct {
 	Listed  func() // the block or the allow list changed
 	Gap     func() // anything may have happened
 	Log     *slog.Logger
+
+	Rumors    func() []gate.Rumor // what to say of suspects now; nil: nothing, ever
+	Suspected func(gate.Rumor)    // at another node
 
 	once    sync.Once
 	mu      sync.Mutex
@@ -133,6 +141,10 @@ func (g *Gossip) tell(add func(to []byte, cut func(end int)) []byte) {
 		g.dropped.Add(1)
 	}
 	g.mu.Unlock()
+	g.wake()
+}
+
+func (g *Gossip) wake() {
 	select {
 	case g.hint <- struct{}{}:
 	default: // a hint is waiting already
@@ -152,20 +164,29 @@ func (g *Gossip) Run(ctx context.Context) error {
 		}
 	})
 	defer ears.Wait()
+	ticker := time.NewTicker(rumorsEvery)
+	defer ticker.Stop()
 	failing := false
 	for {
+		var message []byte
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-ticker.C:
+			message = g.rumors()
 		case <-g.hint:
-		}
-		for message := g.next(); message != nil; message = g.next() {
-			err := g.send(ctx, message)
-			if err != nil && !failing && ctx.Err() == nil {
-				g.Log.Warn("tell the other nodes; they look at the ledger until this works", "error", err)
+			if message = g.next(); message != nil {
+				g.wake() // more may wait; rumors have their turn all the same
 			}
-			failing = err != nil
 		}
+		if message == nil {
+			continue
+		}
+		err := g.send(ctx, message)
+		if err != nil && !failing && ctx.Err() == nil {
+			g.Log.Warn("tell the other nodes; they look at the ledger until this works", "error", err)
+		}
+		failing = err != nil
 	}
 }
 
@@ -187,7 +208,7 @@ func (g *Gossip) next() []byte {
 		count++
 	}
 	end := g.cuts[count-1]
-	message := append(binary.BigEndian.AppendUint64([]byte{layout}, g.Self), g.pile[:end]...)
+	message := append(g.head(), g.pile[:end]...)
 	g.pile = append(g.pile[:0], g.pile[end:]...)
 	g.cuts = append(g.cuts[:0], g.cuts[count:]...)
 	for i := range g.cuts {
@@ -196,8 +217,26 @@ func (g *Gossip) next() []byte {
 	return message
 }
 
+// rumors is a message of what is to be said of suspects, and of nothing else:
+// nodes that know no rumors lose nothing by it. nil: there is nothing to say.
+func (g *Gossip) rumors() []byte {
+	if g.Rumors == nil {
+		return nil
+	}
+	var message []byte
+	for _, rumor := range g.Rumors() {
+		if message == nil {
+			message = g.head()
+		}
+		message = appendRumor(message, &rumor)
+	}
+	return message
+}
+
+func (g *Gossip) head() []byte { return binary.BigEndian.AppendUint64([]byte{layout}, g.Self) }
+
 // hear takes in another node's message. One that cannot be read is of another
-// version: its node's word is found in the ledger.
+// version: its node's word is found in the ledger, or is of suspects alone.
 func (g *Gossip) hear(message []byte) {
 	r := reader{rest: message}
 	if r.byte() != layout || r.uint64() == g.Self {
@@ -275,6 +314,10 @@ func (g *Gossip) take(item byte, r *reader) {
 		}
 	case itemListed:
 		g.Listed()
+	case itemRumor:
+		if rumor := r.rumor(); !r.bad {
+			g.Suspected(rumor)
+		}
 	default:
 		r.bad = true
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/memory"
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -30,6 +31,7 @@ type ears struct {
 	changed   []string
 	wants     []Want
 	listed    int
+	rumors    []gate.Rumor
 	gaps      atomic.Int64
 	news      chan struct{}
 }
@@ -54,6 +56,8 @@ func listen(t *testing.T, line Line, self uint64) *ears {
 		Wanted:  func(w Want) { note(func() { e.wants = append(e.wants, w) }) },
 		Listed:  func() { note(func() { e.listed++ }) },
 		Gap:     func() { note(func() { e.gaps.Add(1) }) },
+
+		Suspected: func(r gate.Rumor) { note(func() { e.rumors = append(e.rumors, r) }) },
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var walker sync.WaitGroup
@@ -205,11 +209,13 @@ func FuzzHear(f *testing.F) {
 	sample.TellChanged("retro-85")
 	sample.TellListed()
 	sample.TellWanted(Want{Bucket: shop.Bucket{Sale: "s", Number: 1}, SKU: "x", Quantity: 1})
+	sample.Rumors = func() []gate.Rumor { return []gate.Rumor{rumor(1), {}} }
 	f.Add(sample.next())
+	f.Add(sample.rumors())
 	f.Add([]byte{})
 	f.Add([]byte{layout, 0, 0, 0, 0, 0, 0, 0, 1, itemMoved, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(_ *testing.T, message []byte) {
-		g := &Gossip{Self: 1, Decided: func([]ledger.Decision) {}, Known: func(string, []ledger.Print) {}, Moved: func(string) {}, Changed: func(string) {}, Wanted: func(Want) {}, Listed: func() {}}
+		g := &Gossip{Self: 1, Decided: func([]ledger.Decision) {}, Known: func(string, []ledger.Print) {}, Moved: func(string) {}, Changed: func(string) {}, Wanted: func(Want) {}, Listed: func() {}, Suspected: func(gate.Rumor) {}}
 		g.hear(message)
 	})
 }

@@ -2,14 +2,18 @@ package gossip
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
 // A message is layout, the sender's Self (8 bytes) and items, each a kind and
-// its fields: numbers as varints, texts with their length before them.
+// its fields: numbers as varints, texts with their length before them. Who meets
+// an item of a kind that it does not know stops there: a new kind goes in messages
+// of its own, so that older nodes lose nothing else by it.
 const layout = 2
 
 const (
@@ -19,6 +23,7 @@ const (
 	itemChanged  = 4
 	itemPrint    = 6
 	itemListed   = 5
+	itemRumor    = 7
 )
 
 func appendDecision(to []byte, d *ledger.Decision) []byte {
@@ -50,6 +55,18 @@ func appendWant(to []byte, want *Want) []byte {
 	to = binary.AppendVarint(to, int64(want.Bucket.Number))
 	to = appendText(to, want.SKU)
 	return binary.AppendVarint(to, want.Quantity)
+}
+
+func appendRumor(to []byte, rumor *gate.Rumor) []byte {
+	to = binary.BigEndian.AppendUint64(append(to, itemRumor), rumor.Node)
+	for _, text := range [...]string{rumor.Sale, rumor.Buyer, string(rumor.Client.AsSlice())} {
+		to = appendText(to, text)
+	}
+	to = append(to, byte(rumor.Signals))
+	for _, number := range [...]uint64{uint64(rumor.First), uint64(rumor.Last), rumor.Times, rumor.Solved} { //nolint:gosec // read back the same
+		to = binary.BigEndian.AppendUint64(to, number)
+	}
+	return to
 }
 
 func appendText(to []byte, text string) []byte {
@@ -162,4 +179,14 @@ func (r *reader) want() Want {
 	want.Bucket.Number = int(r.number())
 	want.SKU, want.Quantity = r.text(), r.number()
 	return want
+}
+
+func (r *reader) rumor() gate.Rumor {
+	rumor := gate.Rumor{Node: r.uint64()}
+	rumor.Sale, rumor.Buyer = r.text(), r.text()
+	rumor.Client, _ = netip.AddrFromSlice([]byte(r.text())) // one that is unknown has no bytes
+	rumor.Signals = gate.Signals(r.byte())
+	rumor.First, rumor.Last = int64(r.uint64()), int64(r.uint64()) //nolint:gosec // written from these
+	rumor.Times, rumor.Solved = r.uint64(), r.uint64()
+	return rumor
 }
