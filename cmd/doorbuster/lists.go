@@ -20,7 +20,7 @@ type listsCommands struct {
 	Remove removeCommand    `cmd:"" help:"Take an entry out of both lists."`
 	Show   showListsCommand `cmd:"" help:"Show both lists."`
 
-	Suspects suspectsCommand `cmd:"" help:"Show whom the node suspects, and why."`
+	Suspects suspectsCommand `cmd:"" help:"Show whom the nodes suspect, and why."`
 }
 
 // Help is what --help says beyond the flags.
@@ -186,7 +186,7 @@ func (c suspectsCommand) Run(ctx context.Context, p program) error {
 		return err
 	}
 	if len(all.Suspects) == 0 {
-		p.print(p.stdout, "nobody was suspected at this node\n")
+		p.print(p.stdout, "nobody was suspected\n")
 		return nil
 	}
 	return table(p.stdout, func(row func(cells ...any)) {

@@ -29,8 +29,8 @@ type Door struct {
 	Filed func() []shop.Entry
 	// Listed returns when the gate knows what an operator did to its lists.
 	Listed func()
-	// Suspects returns whom this node's gate suspected last, the newest first; "": in
-	// any sale.
+	// Suspects returns whom this node's gate, and those of the others, suspected last,
+	// the newest first; "": in any sale.
 	Suspects func(sale string) []gate.Suspect
 	Now      func() time.Time // the ledger's clock
 

@@ -9,7 +9,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
-// Suspect is what the node's gate held against a buyer in a sale.
+// Suspect is what the nodes' gates held against a buyer in a sale.
 type Suspect struct {
 	Sale    string   `json:"sale"`
 	Buyer   string   `json:"buyer"`

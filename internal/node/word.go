@@ -13,8 +13,10 @@ func (n *Node) wireGossip() {
 	if n.line == nil {
 		return
 	}
+	self, suspicion := nonce(), n.gate.Suspicion
+	suspicion.Join(self)
 	n.gossip = &gossip.Gossip{
-		Line: n.line, Self: nonce(), Ours: n.waitsHere, Log: n.options.Log,
+		Line: n.line, Self: self, Ours: n.waitsHere, Log: n.options.Log,
 		Known: func(sale string, prints []ledger.Print) {
 			if n.desk.HearPrints(sale, prints) {
 				n.herald.Touch(sale)
@@ -26,6 +28,7 @@ func (n *Node) wireGossip() {
 		Wanted:  n.wanted,
 		Listed:  func() { n.lists.Renew() },
 		Gap:     n.missed,
+		Rumors:  suspicion.Rumors, Suspected: suspicion.Hear,
 	}
 }
 
