@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -18,7 +19,8 @@ const (
 	// a twelfth of an order's CPU.
 	walMax = 64 << 20 / pageSize
 
-	// walRest is how few pages a commit copies itself without anybody noticing.
+	// walRest is how few pages a pass may copy to be the last: fewer come meanwhile,
+	// and the commit that copies those lets nobody wait long.
 	walRest = 400 << 10 / pageSize
 
 	// passesMax bounds the copying that chases a log which grows meanwhile.
@@ -34,8 +36,10 @@ const (
 
 // checkpointer copies the log into the file beside the commits, on a
 // connection of its own. The log begins anew only when all of it is copied and
-// nobody writes, so the commit after it copies the last few pages. SQLite's own
-// checkpoints ignore it when their fsync fails; these do not.
+// nobody writes, so the commit after it copies the last few pages, with an fsync of
+// the file: what was copied before is synced before, or that commit's buyers would
+// wait for all of it. SQLite's own checkpoints ignore it when their fsync fails;
+// these do not.
 type checkpointer struct {
 	*conn
 	task   sync.WaitGroup
@@ -45,6 +49,8 @@ type checkpointer struct {
 	paced  bool        // by the task alone
 	pages  int         // copied by paced passes
 	write  mover       // into the file, with rests
+
+	truncate truncator // the file, where that changes anything
 }
 
 // open opens the checkpointer's connection.
@@ -52,26 +58,51 @@ func (w *checkpointer) open(ctx context.Context, path string) (err error) {
 	if w.conn, err = dialWriter(ctx, path); err != nil {
 		return err
 	}
-	if w.file, err = w.shim(sqlite3.SQLITE_FCNTL_FILE_POINTER, 0); err != nil {
+	if w.file, err = w.shim(sqlite3.SQLITE_FCNTL_FILE_POINTER, int(unsafe.Sizeof(int64(0)))); err != nil {
 		return err
 	}
 	write := function[mover](w.file.engine().FxWrite)
-	w.write = func(tls *libc.TLS, file, memory uintptr, size int32, at int64) int32 {
+	w.write = func(tls *libc.TLS, file, memory uintptr, size int32, from int64) int32 {
 		if w.pages++; w.paced && w.pages%restAfter == 0 {
 			<-time.NewTimer(restFor).C
 		}
-		return write(tls, file, memory, size, at)
+		return write(tls, file, memory, size, from)
 	}
-	w.file.table().FxWrite = method(&w.write)
+	truncate := function[truncator](w.file.engine().FxTruncate)
+	w.truncate = func(tls *libc.TLS, file uintptr, size int64) int32 {
+		if w.hasSize(tls, file, size) {
+			return sqlite3.SQLITE_OK
+		}
+		return truncate(tls, file, size)
+	}
+	w.file.table().FxWrite, w.file.table().FxTruncate = method(&w.write), method(&w.truncate)
 	w.file.mount()
+	return nil
+}
+
+// hasSize reports whether the file is that long already, as it is at the end of
+// nearly every copy: to the kernel, cutting nothing off is a change too, for which
+// the next fsync writes its journal, and buyers wait ten milliseconds.
+func (w *checkpointer) hasSize(tls *libc.TLS, file uintptr, size int64) bool {
+	rc := function[sizer](w.file.engine().FxFileSize)(tls, file, w.file.room())
+	return rc == sqlite3.SQLITE_OK && *at[int64](w.file.room()) == size
+}
+
+// sync brings what was copied to the disk.
+func (w *checkpointer) sync() error {
+	rc := function[syncer](w.file.engine().FxSync)(w.tls, w.file.file, sqlite3.SQLITE_SYNC_NORMAL)
+	if rc != sqlite3.SQLITE_OK {
+		return &fault{code: int(rc), text: "sync the ledger's file"}
+	}
 	return nil
 }
 
 // tidy has the log copied when it has grown long. The caller holds l.mu.
 func (l *Ledger) tidy(ctx context.Context) error {
 	w := &l.copier
-	if w.nearly.CompareAndSwap(true, false) {
-		_, err := l.desk.copyLog(ctx)
+	if w.nearly.CompareAndSwap(true, false) { // the task is over
+		w.paced = false
+		_, err := w.copyLog(ctx)
 		return l.copyFailed(err)
 	}
 	pages, err := l.desk.pagesWritten()
@@ -81,24 +112,36 @@ func (l *Ledger) tidy(ctx context.Context) error {
 	w.copied = pages
 	w.task.Go(func() {
 		defer w.busy.Store(false)
-		left, err := walMax, error(nil)
-		for pass := 0; pass < passesMax && left > walRest && err == nil; pass++ {
-			w.paced = pass < pacedPasses
-			left, err = w.copyLog(ctx)
-		}
-		w.nearly.Store(l.copyFailed(err) == nil)
+		w.nearly.Store(l.copyFailed(w.chase(ctx)) == nil)
 	})
 	return nil
 }
 
+// chase copies the log while it grows, until a pass finds so little that a
+// commit may copy what has come since.
+func (w *checkpointer) chase(ctx context.Context) error {
+	for pass, before := 0, 0; pass < passesMax; pass++ {
+		w.paced = pass < pacedPasses
+		pages, err := w.copyLog(ctx)
+		if err == nil {
+			err = w.sync()
+		}
+		if err != nil || pages-before <= walRest {
+			return err
+		}
+		before = pages
+	}
+	return nil
+}
+
 // copyLog copies what can be copied without waiting for anybody, and returns
-// how many pages are left.
-func (c *conn) copyLog(ctx context.Context) (left int, err error) {
+// how many pages of the log are copied by now.
+func (c *conn) copyLog(ctx context.Context) (pages int, err error) {
 	err = c.each(ctx, "PRAGMA wal_checkpoint(PASSIVE)", func(r row) error {
-		left = int(r.int(1) - r.int(2))
+		pages = int(r.int(2))
 		return nil
 	})
-	return left, err
+	return pages, err
 }
 
 // copyFailed ends the ledger where a copy may have been lost. Without room the
