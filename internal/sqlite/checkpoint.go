@@ -46,8 +46,8 @@ type checkpointer struct {
 	busy   atomic.Bool
 	nearly atomic.Bool // all but a few pages are copied
 	copied int         // pages written to the log when it was last copied
-	paced  bool        // by the task alone
-	pages  int         // copied by paced passes
+	paced  bool        // set by whoever copies: the task, or a commit once it is over
+	pages  int         // copied so far
 	write  mover       // into the file, with rests
 
 	truncate truncator // the file, where that changes anything

@@ -96,10 +96,13 @@ func (c *conn) read(p []byte, wasIdle bool) (int, error) {
 	return n, err
 }
 
+// forget ends what was found out of one request: over one connection a proxy
+// sends the requests of many.
+func (c *conn) forget() { c.admitted, c.denied = false, nil }
+
 // answer says what is scripted to the requests at the front of p, and returns
 // how many bytes they took.
 func (c *conn) answer(p []byte) (int, error) {
-	c.admitted, c.denied = false, nil // over one connection a proxy sends the requests of many
 	room := c.hall.room.Get().(*[]byte)
 	defer c.hall.room.Put(room)
 	took, answers := c.hall.quick(c, p, (*room)[:0])

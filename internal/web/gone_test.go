@@ -1,10 +1,13 @@
 package web
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/doorbuster/doorbuster/internal/gate"
@@ -63,6 +66,43 @@ func TestAnOrderForAnItemThatIsGoneIsRefusedQuickly(t *testing.T) {
 	for i := range heard["slow"] {
 		if heard["quick"][i] != heard["slow"][i] {
 			t.Errorf("request %d: quick\n%s\nslow\n%s", i, heard["quick"][i], heard["slow"][i])
+		}
+	}
+}
+
+// A proxy may write the requests of several buyers in one piece: nobody is taken
+// for who was refused before, and nobody is denied what another was.
+func TestWhoWasRefusedIsForgottenBeforeTheNextRequest(t *testing.T) {
+	sale := sneakers()
+	sale.Items[1].Stock = 0
+	h := build(t).publish(sale).walk().work()
+	block(h, "buyer:mallory")
+	h.open()
+	if won := h.buy("ann", "eu-42", "k"); won.status != 201 {
+		t.Fatalf("got %d %s, want an order", won.status, won.body)
+	}
+	gone := func(buyer string) string {
+		const body = `{"sku":"eu-43","quantity":1}`
+		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			toRetro, h.token(buyer), len(body), body)
+	}
+	list := func(token string) string {
+		return fmt.Sprintf("GET /api/v1/orders?sale=retro-85 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token)
+	}
+	slow := strings.Replace(gone("carl"), "Host: x", "Host: x\r\nConnection: TE", 1)
+	c := h.dial()
+	reader := bufio.NewReader(c)
+	_, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+	must(t, err)
+	read(t, reader)
+	_, err = io.WriteString(c, gone("ann")+list(h.token("bob"))+gone("ann")+list("bad")+gone("mallory")+slow)
+	must(t, err)
+	for i, want := range []struct {
+		status int
+		part   string
+	}{{409, "sold_out"}, {200, `"orders":[]`}, {409, "sold_out"}, {401, "unauthorized"}, {403, "forbidden"}, {409, "sold_out"}} {
+		if got := read(t, reader); got.status != want.status || !strings.Contains(got.body, want.part) {
+			t.Errorf("answer %d is %d %s, want %d with %s", i, got.status, got.body, want.status, want.part)
 		}
 	}
 }

@@ -100,6 +100,7 @@ func (d *Door) scriptState(shown *display) *script {
 // many bytes of p they took, and their answers, appended to into.
 func (d *Door) quick(c *conn, p, into []byte) (took int, answers []byte) {
 	for took < len(p) && len(into) < answersMax {
+		c.forget() // who came before in the same piece
 		sale, script, ok := d.scriptFor(p[took:])
 		if !ok {
 			break

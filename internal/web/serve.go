@@ -102,7 +102,7 @@ func (d *Door) server(work context.Context) *fasthttp.Server {
 // forget ends what the connection remembered for one request.
 func forget(rc *fasthttp.RequestCtx) {
 	if c, ok := rc.Conn().(*conn); ok {
-		c.admitted = false
+		c.forget()
 	}
 }
 
