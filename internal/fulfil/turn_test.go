@@ -2,7 +2,9 @@ package fulfil_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -26,6 +28,29 @@ func TestWhatComesWhileABatchIsDecidedMakesOneBatch(t *testing.T) {
 	h.buyers(6)
 	if first, second := <-sizes, <-sizes; first != 1 || second != 5 {
 		t.Errorf("batches of %d and %d, want 1 and 5", first, second)
+	}
+}
+
+func TestWhatComesDuringThePauseMakesOneBatch(t *testing.T) {
+	h := open(t)
+	sizes := make(chan int, 10)
+	h.faulty.fail(func(tickets []shop.Ticket) error {
+		sizes <- len(tickets)
+		return nil
+	})
+	var gathered sync.Once
+	h.worker.Pause = func() time.Duration {
+		gathered.Do(func() {
+			for n := range 5 {
+				h.take(fmt.Sprintf("buyer-%d", n), "a")
+			}
+		})
+		return time.Nanosecond
+	}
+	h.run(h.worker, h.worker)
+	h.buyers(5)
+	if size := <-sizes; size != 5 {
+		t.Errorf("a batch of %d, want 5", size)
 	}
 }
 

@@ -39,6 +39,9 @@ type Worker struct {
 	// Decided tells the buyers who wait, and whoever else wants to know, once
 	// the decisions are on disk.
 	Decided func([]ledger.Decision)
+	// Pause returns how long to gather tickets before the next batch, where other
+	// nodes keep the ledger busy. nil: none do.
+	Pause func() time.Duration
 	// Settled hears of the decisions once the stock has them: units of those
 	// refused are free again. nil: nobody wants to know.
 	Settled func([]ledger.Decision)
@@ -63,6 +66,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		handOn, ok := w.takeTurn(ctx)
 		if !ok {
 			return nil
+		}
+		if w.Pause != nil {
+			pause(ctx, w.Pause())
 		}
 		var err error
 		deliveries, err = w.Queue.Receive(ctx, batchMax, deliveries[:0])
@@ -188,6 +194,9 @@ func (w *Worker) ack(ctx context.Context, deliveries []queue.Delivery) {
 
 // pause waits d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -29,7 +29,7 @@ func (n *Node) openDistributed(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
-	n.ledger = shared
+	n.ledger, n.pause = shared, shared.Pause
 	n.closers = append(n.closers, shared.Close)
 	n.engines["ledger"] = shared
 	n.warnings = append(n.warnings, shared.Warnings)

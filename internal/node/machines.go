@@ -47,11 +47,12 @@ type office interface {
 type machines struct {
 	ledger books
 	stock  counter
-	queue  queue.Queue // what the workers read: the stock's own, or a broker behind it
-	line   gossip.Line // nil: this node stands alone
-	meter  gate.Meter  // nil: each node counts for itself
-	supply office      // nil: this node supplies, sweeps and audits
-	expiry office      // nil: this node releases
+	queue  queue.Queue          // what the workers read: the stock's own, or a broker behind it
+	pause  func() time.Duration // between the workers' batches; nil: none
+	line   gossip.Line          // nil: this node stands alone
+	meter  gate.Meter           // nil: each node counts for itself
+	supply office               // nil: this node supplies, sweeps and audits
+	expiry office               // nil: this node releases
 
 	engines  map[string]walker // what the machines need to run
 	warnings []func() []string // what an operator should know of them

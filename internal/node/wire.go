@@ -49,7 +49,7 @@ func (n *Node) wireRoad() error {
 		n.herald.CatchUp, n.herald.Watch, n.herald.Flipped = n.catchUp, watched, n.gossip.TellChanged
 	}
 	n.worker = &fulfil.Worker{
-		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Settled: n.settled, Log: log,
+		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Settled: n.settled, Pause: n.pause, Log: log,
 	}
 	n.sweeper = &fulfil.Sweeper{Worker: n.worker, Stock: n.stock, Buckets: n.allBuckets, Now: time.Now, Leads: n.supplies, Log: log}
 	n.auditor = &audit.Auditor{

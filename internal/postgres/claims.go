@@ -54,6 +54,7 @@ func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 	var decisions []ledger.Decision
 	err := l.transact(ctx, l.pools.worker, func(ctx context.Context, t *tx) (err error) {
 		decisions, err = t.decide(ctx, tickets)
+		l.pace.note(t.waited)
 		return err
 	})
 	if err != nil {

@@ -40,6 +40,7 @@ type Ledger struct {
 	names    catalogue
 	queue    convoy.Convoy[*job]
 	looks    atomic.Int64 // batches of tickets to look up before they are decided
+	pace     pace
 	id       string
 	role     string // as which it works; empty: the user of the URL
 	warnings []string

@@ -19,7 +19,7 @@ const (
 	lockSalesOf = "SELECT" + saleColumns + "FROM sales WHERE id IN (SELECT sale FROM claims WHERE claim = ANY($1)) ORDER BY id FOR NO KEY UPDATE"
 
 	// Only what is read after the lock is sure to be the newest.
-	takeBlocks = `SELECT min(n), max(n), count(*), clock_timestamp() FROM (SELECT nextval('line_blocks') AS n FROM generate_series(1, $1::integer)) AS taken`
+	takeBlocks = `SELECT min(n), max(n), count(*), clock_timestamp(), transaction_timestamp() FROM (SELECT nextval('line_blocks') AS n FROM generate_series(1, $1::integer)) AS taken`
 	getClaims  = "SELECT" + claimColumns + "FROM claims c WHERE c.claim = ANY($1)"
 	getQuotas  = `SELECT q.sale, q.buyer, q.units, q.lim, q.newest FROM unnest($1::integer[], $2::text[]) AS k (sale, buyer)
 		JOIN quotas q ON q.sale = k.sale AND q.buyer = k.buyer`
@@ -81,14 +81,15 @@ func scanSale(row pgx.Row) (*saleRow, error) {
 func (q *load) number() {
 	q.batch.Queue(takeBlocks, q.t.blocks).QueryRow(func(row pgx.Row) error {
 		var first, last, count int64
-		var at time.Time
-		if err := row.Scan(&first, &last, &count, &at); err != nil {
+		var at, began time.Time
+		if err := row.Scan(&first, &last, &count, &at, &began); err != nil {
 			return err
 		}
 		if last-first != (count-1)*blockSize { // somebody took one in between
 			return errAgain
 		}
 		q.t.l.wall.sample(at, q.sent)
+		q.t.waited = at.Sub(began)
 		q.t.last = last + blockSize - 1
 		q.begin(first - 1)
 		return nil

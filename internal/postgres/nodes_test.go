@@ -222,6 +222,25 @@ func TestWhatIsReadBehindTheTurnstileIsTheNewest(t *testing.T) {
 	}
 }
 
+func TestWhoStoodAtTheTurnstilePausesBeforeTheNextBatch(t *testing.T) {
+	b := newBook(t, server.database(t))
+	tickets := b.tickets("s", 1)
+	leave := b.hold("s")
+	decided := make(chan error, 1)
+	go func() {
+		_, err := b.Decide(context.Background(), tickets)
+		decided <- err
+	}()
+	b.waits()
+	leave("SELECT pg_sleep(0.1)")
+	if err := <-decided; err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Pause(); got < 10*time.Millisecond {
+		t.Errorf("after 100 ms at the turnstile the pause is %v", got)
+	}
+}
+
 func TestAsOfGrowsInASaleWhateverNodeDecides(t *testing.T) {
 	one := newBook(t, server.database(t))
 	one.sale("r") // takes numbers in between

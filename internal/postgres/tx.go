@@ -36,6 +36,7 @@ type tx struct {
 	blocks int                 // of line numbers to take
 	locked map[string]*saleRow // sales that this transaction holds
 	last   int64               // number of the last line that it may write
+	waited time.Duration       // at the turnstile, by the database's clock
 }
 
 // saleRow is a sale's row, locked.
