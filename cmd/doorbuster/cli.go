@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -23,6 +25,7 @@ const (
 // program is what a command has of the world around it.
 type program struct {
 	getenv         func(string) string
+	environ        func() []string // nil: empty
 	stdout, stderr io.Writer
 }
 
@@ -66,6 +69,7 @@ func run(ctx context.Context, args []string, p program) int {
 	parser, err := kong.New(&grammar,
 		kong.Name("doorbuster"), kong.Description(about), kong.Writers(p.stdout, p.stderr),
 		kong.Exit(func(int) { helped = true }), kong.ValueFormatter(settingHelp),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(readDuration)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p),
 	)
@@ -86,6 +90,20 @@ func run(ctx context.Context, args []string, p program) int {
 		return p.end(misused(err))
 	}
 	return p.end(command.Run())
+}
+
+// readDuration reads a flag such as 15m.
+func readDuration(context *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := context.Scan.PopValueInto("duration", &text); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is no duration; write hours, minutes or seconds, such as 24h, 15m or 90s", text)
+	}
+	target.SetInt(int64(d))
+	return nil
 }
 
 // verb returns the command as far as it was understood.
@@ -113,6 +131,14 @@ func (p program) end(err error) int {
 		p.print(p.stderr, "doorbuster: %s\n", line)
 	}
 	return code
+}
+
+// strays names the variables of the environment that were to be settings.
+func (p program) strays() []string {
+	if p.environ == nil {
+		return nil
+	}
+	return config.Stray(p.environ())
 }
 
 // print writes for a person or a pipe; who closed it does not want to read.

@@ -25,6 +25,9 @@ func (c checkCommand) Run(p program) error {
 	if _, err := config.Read(c.Flags, p.getenv); err != nil {
 		return misused(err)
 	}
+	for _, stray := range p.strays() {
+		p.print(p.stderr, "doorbuster: %s\n", stray)
+	}
 	p.print(p.stdout, "no fault\n")
 	return nil
 }

@@ -16,5 +16,5 @@ func start() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from here on signals do what they do by default
-	return run(ctx, os.Args[1:], program{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr})
+	return run(ctx, os.Args[1:], program{getenv: os.Getenv, environ: os.Environ, stdout: os.Stdout, stderr: os.Stderr})
 }

@@ -65,15 +65,11 @@ func (c publishCommand) Run(ctx context.Context, p program) error {
 			printJSON(p, said.body)
 			continue
 		}
-		done := "published"
-		if said.status == http.StatusCreated {
-			done = "created"
-		}
 		var shown admin.Sale
 		if err := json.Unmarshal(said.body, &shown); err != nil {
 			return err
 		}
-		p.print(p.stdout, "%s: %s, %s\n", sale.ID, done, shown.Phase)
+		p.print(p.stdout, "%s: %s, %s\n", sale.ID, shown.Publication, shown.Phase)
 	}
 	return nil
 }

@@ -41,8 +41,12 @@ func (c serveCommand) Run(ctx context.Context, p program) error {
 	if faults = append(faults, more...); len(faults) > 0 {
 		return misused(faults)
 	}
+	log := newLog(settings, p.stderr)
+	for _, stray := range p.strays() {
+		log.Warn(stray)
+	}
 	n, err := node.New(ctx, node.Options{
-		Config: settings, Sales: sales, Log: newLog(settings, p.stderr), Stdout: p.stdout, Version: versionText(),
+		Config: settings, Sales: sales, Log: log, Stdout: p.stdout, Version: versionText(),
 	})
 	if err != nil {
 		return startError(err)

@@ -34,6 +34,20 @@ type Sale struct {
 	Phase string `json:"phase"`
 	AsOf  int64  `json:"as_of"`
 	Items []Item `json:"items"` // stands in the place of Document's
+
+	// Publication is what PUT did: created, changed or unchanged.
+	Publication string `json:"publication,omitempty"`
+}
+
+func publication(p ledger.Published) string {
+	switch p {
+	case ledger.Created:
+		return "created"
+	case ledger.Changed:
+		return "changed"
+	case ledger.Same:
+	}
+	return "unchanged"
 }
 
 // Summary is one sale of the list, with the figures of all its items.
@@ -99,11 +113,11 @@ func (d *Door) listSales(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) showSale(w http.ResponseWriter, r *http.Request) {
-	d.saySale(w, r, http.StatusOK)
+	d.saySale(w, r, http.StatusOK, "")
 }
 
 // saySale answers with the sale that the path names, as it now is.
-func (d *Door) saySale(w http.ResponseWriter, r *http.Request, status int) {
+func (d *Door) saySale(w http.ResponseWriter, r *http.Request, status int, publication string) {
 	listing, err := d.find(r.Context(), r.PathValue("sale"))
 	if err != nil {
 		d.fail(w, r, err)
@@ -114,7 +128,7 @@ func (d *Door) saySale(w http.ResponseWriter, r *http.Request, status int) {
 		d.fail(w, r, err)
 		return
 	}
-	answer := Sale{Document: shop.DocumentOf(listing.Sale), Phase: listing.Phase.String(), AsOf: stand.AsOf}
+	answer := Sale{Document: shop.DocumentOf(listing.Sale), Phase: listing.Phase.String(), AsOf: stand.AsOf, Publication: publication}
 	for _, item := range answer.Document.Items {
 		answer.Items = append(answer.Items, Item{item, figures(stand.Items[item.SKU])})
 	}
@@ -169,7 +183,7 @@ func (d *Door) putSale(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", api+"/sales/"+sale.ID)
 		status = http.StatusCreated
 	}
-	d.saySale(w, r, status)
+	d.saySale(w, r, status, publication(published))
 }
 
 func (d *Door) moveSale(w http.ResponseWriter, r *http.Request) {
@@ -194,7 +208,7 @@ func (d *Door) moveSale(w http.ResponseWriter, r *http.Request) {
 	}
 	d.note(string(verb), id)
 	d.Changed(id)
-	d.saySale(w, r, http.StatusOK)
+	d.saySale(w, r, http.StatusOK, "")
 }
 
 func (d *Door) auditSale(w http.ResponseWriter, r *http.Request) {

@@ -92,6 +92,9 @@ func (c *Cashier) Start(ctx context.Context, buyer string, id shop.ClaimID) (str
 	if !c.Now().Before(order.PayBy) {
 		return "", shop.Refusal{Code: shop.WrongStatus, Detail: "The time to pay for this order is over."}
 	}
+	if notice, ok := c.Board.Notice(order.Sale); ok && notice.Sale.PayURL != "" {
+		return notice.Sale.PayAt(id), nil
+	}
 	if c.Provider == nil {
 		return "", shop.Refusal{
 			Code:   shop.NotFound, // for good: asking again does not help

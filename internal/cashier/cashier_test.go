@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/cashier"
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/payments"
 	"github.com/doorbuster/doorbuster/internal/payments/paymentstest"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -65,6 +67,25 @@ func TestOnlyTheOrdersOwnBuyerPaysInTime(t *testing.T) {
 
 		w.cashier.Provider = nil
 		_, err = w.cashier.Start(t.Context(), "cid", w.buy(t, "eu-42", "cid").ID)
+		wantRefusal(t, err, shop.NotFound)
+	})
+}
+
+func TestAShopsOwnCheckoutIsWhereItsOrdersArePaid(t *testing.T) {
+	visit(t, func(t *testing.T, w *town) {
+		order := w.buy(t, "eu-42", "ann")
+		own := sale()
+		own.PayURL = "https://brand.example/checkout?order={order}"
+		w.cashier.Board = emptyBoard()
+		w.cashier.Board.Post(&gate.Notice{Sale: own, Phase: shop.Open})
+		for name, provider := range map[string]payments.Provider{"beside the node's cashier": w.cashier.Provider, "alone": nil} {
+			w.cashier.Provider = provider
+			address, err := w.cashier.Start(t.Context(), "ann", order.ID)
+			if want := "https://brand.example/checkout?order=" + order.ID.String(); err != nil || address != want {
+				t.Errorf("%s: paid at %q, %v, want %q", name, address, err, want)
+			}
+		}
+		_, err := w.cashier.Start(t.Context(), "bob", order.ID)
 		wantRefusal(t, err, shop.NotFound)
 	})
 }

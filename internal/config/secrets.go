@@ -70,6 +70,19 @@ func (c *Config) shares(spec secretSpec) bool {
 	return !spec.given && (spec.name != "payments-key" || c.Payments == Sandbox)
 }
 
+// Shared returns the secrets of which all nodes of a shop need the same, by the
+// names of their environment variables. The root key is not among them: the
+// ledger knows it.
+func (c *Config) Shared() map[string]gate.Secret {
+	all := map[string]gate.Secret{}
+	for _, spec := range secrets() {
+		if c.shares(spec) && spec.name != "root-key" {
+			all[EnvOf(spec.name)] = *spec.field(c)
+		}
+	}
+	return all
+}
+
 // missing returns a fault where a setting is nothing without the secret.
 func (c *Config) missing(spec secretSpec, source string) shop.Faults {
 	if spec.name != captchaSecret || source != "" || c.CaptchaVerifyURL == "" {

@@ -28,6 +28,8 @@ const (
 	// rumorsEvery is how often the others are told of suspects, however many
 	// orders there are.
 	rumorsEvery = time.Second
+	// secretsEvery is how often they are told the prints of the secrets.
+	secretsEvery = 5 * time.Second
 )
 
 // Line carries messages to every node that hears, the sender among them. A
@@ -48,6 +50,12 @@ type Want struct {
 	Bucket   shop.Bucket
 	SKU      string
 	Quantity int64
+}
+
+// Secret is the print of a secret that all nodes share, as one of them has it.
+type Secret struct {
+	Name  string
+	Print uint64 // keyed, so that whoever hears it learns nothing of the secret
 }
 
 // Gossip tells the other nodes what happened here and hears what happened
@@ -73,6 +81,9 @@ type Gossip struct {
 
 	Rumors    func() []gate.Rumor // what to say of suspects now; nil: nothing, ever
 	Suspected func(gate.Rumor)    // at another node
+
+	Secrets []Secret     // of which all nodes need the same
+	Secret  func(Secret) // as another node has it
 
 	once    sync.Once
 	mu      sync.Mutex
@@ -166,6 +177,8 @@ func (g *Gossip) Run(ctx context.Context) error {
 	defer ears.Wait()
 	ticker := time.NewTicker(rumorsEvery)
 	defer ticker.Stop()
+	check := time.NewTicker(secretsEvery)
+	defer check.Stop()
 	failing := false
 	for {
 		var message []byte
@@ -174,6 +187,8 @@ func (g *Gossip) Run(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			message = g.rumors()
+		case <-check.C:
+			message = g.secrets()
 		case <-g.hint:
 			if message = g.next(); message != nil {
 				g.wake() // more may wait; rumors have their turn all the same
@@ -229,6 +244,19 @@ func (g *Gossip) rumors() []byte {
 			message = g.head()
 		}
 		message = appendRumor(message, &rumor)
+	}
+	return message
+}
+
+// secrets is a message of the secrets' prints, and of nothing else. nil: there
+// are none.
+func (g *Gossip) secrets() []byte {
+	if len(g.Secrets) == 0 {
+		return nil
+	}
+	message := g.head()
+	for _, secret := range g.Secrets {
+		message = appendSecret(message, secret)
 	}
 	return message
 }
@@ -317,6 +345,11 @@ func (g *Gossip) take(item byte, r *reader) {
 	case itemRumor:
 		if rumor := r.rumor(); !r.bad {
 			g.Suspected(rumor)
+		}
+	case itemSecret:
+		secret := Secret{Name: r.text(), Print: r.uint64()}
+		if !r.bad {
+			g.Secret(secret)
 		}
 	default:
 		r.bad = true

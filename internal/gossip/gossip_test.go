@@ -32,6 +32,7 @@ type ears struct {
 	wants     []Want
 	listed    int
 	rumors    []gate.Rumor
+	secrets   []Secret
 	gaps      atomic.Int64
 	news      chan struct{}
 }
@@ -57,6 +58,7 @@ func listen(t *testing.T, line Line, self uint64) *ears {
 		Listed:  func() { note(func() { e.listed++ }) },
 		Gap:     func() { note(func() { e.gaps.Add(1) }) },
 
+		Secret:    func(s Secret) { note(func() { e.secrets = append(e.secrets, s) }) },
 		Suspected: func(r gate.Rumor) { note(func() { e.rumors = append(e.rumors, r) }) },
 	}
 	ctx, cancel := context.WithCancel(context.Background())

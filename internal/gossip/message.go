@@ -24,6 +24,7 @@ const (
 	itemPrint    = 6
 	itemListed   = 5
 	itemRumor    = 7
+	itemSecret   = 8
 )
 
 func appendDecision(to []byte, d *ledger.Decision) []byte {
@@ -67,6 +68,10 @@ func appendRumor(to []byte, rumor *gate.Rumor) []byte {
 		to = binary.BigEndian.AppendUint64(to, number)
 	}
 	return to
+}
+
+func appendSecret(to []byte, secret Secret) []byte {
+	return binary.BigEndian.AppendUint64(appendText(append(to, itemSecret), secret.Name), secret.Print)
 }
 
 func appendText(to []byte, text string) []byte {

@@ -48,6 +48,24 @@ func TestARumorSaysAllThatTheNodeHoldsAgainstASuspect(t *testing.T) {
 	}
 }
 
+// The prints of the secrets are told again and again, by nodes that have nothing
+// else to say.
+func TestNodesTellEachOtherThePrintsOfTheirSecrets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line := &memory.Line{}
+		b := listen(t, line, 2)
+		said := []Secret{{"DOORBUSTER_BUYER_KEY", math.MaxUint64}, {"DOORBUSTER_ADMIN_TOKEN", 7}}
+		a := &Gossip{Line: line, Self: 1, Gap: func() {}, Log: slog.New(slog.DiscardHandler), Secrets: said}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*secretsEvery+time.Second)
+		defer cancel()
+		_ = a.Run(ctx)
+		synctest.Wait()
+		if diff := cmp.Diff(slices.Repeat(said, 2), b.secrets); diff != "" {
+			t.Errorf("secrets (-said +heard)\n%s", diff)
+		}
+	})
+}
+
 // A node that does not know a kind of items stops there, without harm.
 func TestNewsOfAnotherVersionIsPassedOver(t *testing.T) {
 	line := &memory.Line{}

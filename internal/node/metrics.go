@@ -15,6 +15,9 @@ const (
 	salesMax = 500
 	// scrapeMax bounds what one scrape may cost.
 	scrapeMax = 5 * time.Second
+	// accountsMax bounds the ledger's part: while it hangs, the other figures are
+	// what its operator looks for.
+	accountsMax = 2 * time.Second
 )
 
 // collector reads the node when somebody scrapes it, so that buyers' requests
@@ -153,42 +156,64 @@ func (c *collector) funnel(counter func(*prometheus.Desc, float64, ...string)) {
 	}
 }
 
-// accounts reports how the units of each sale are spread.
+// spread is how the units of a sale are spread, as it is reported.
+type spread struct {
+	sale string
+	ledger.Balance
+	free int64
+}
+
+// accounts reports how the units of each sale are spread; of none, where the
+// ledger does not say so in time.
 func (c *collector) accounts(ctx context.Context, gauge func(*prometheus.Desc, float64, ...string)) {
-	var other ledger.Balance
-	var otherFree int64
-	notices := c.node.board.Notices()
-	for i, notice := range notices {
-		stand, err := c.node.ledger.Stand(ctx, notice.Sale.ID)
-		if err != nil {
-			continue
+	ctx, cancel := context.WithTimeout(ctx, accountsMax)
+	defer cancel()
+	read := make(chan []spread, 1)
+	go func() { read <- c.spreads(ctx) }() // ends when the ledger's own time is up
+	select {
+	case all := <-read:
+		for _, s := range all {
+			gauge(c.units, float64(s.Pool), s.sale, "pool")
+			gauge(c.units, float64(s.Granted), s.sale, "granted")
+			gauge(c.units, float64(s.Held), s.sale, "held")
+			gauge(c.units, float64(s.Sold), s.sale, "sold")
+			gauge(c.units, float64(s.Withdrawn), s.sale, "withdrawn")
+			gauge(c.free, float64(s.free), s.sale)
 		}
-		var sum ledger.Balance
-		for _, balance := range stand.Items {
-			sum = plus(sum, balance)
-		}
-		var free int64
-		for j := range notice.Items {
-			free += notice.Items[j].Free
-		}
-		if i >= salesMax {
-			other, otherFree = plus(other, sum), otherFree+free
-			continue
-		}
-		c.sale(gauge, notice.Sale.ID, sum, free)
-	}
-	if len(notices) > salesMax {
-		c.sale(gauge, "other", other, otherFree)
+	case <-ctx.Done():
 	}
 }
 
-func (c *collector) sale(gauge func(*prometheus.Desc, float64, ...string), sale string, sum ledger.Balance, free int64) {
-	gauge(c.units, float64(sum.Pool), sale, "pool")
-	gauge(c.units, float64(sum.Granted), sale, "granted")
-	gauge(c.units, float64(sum.Held), sale, "held")
-	gauge(c.units, float64(sum.Sold), sale, "sold")
-	gauge(c.units, float64(sum.Withdrawn), sale, "withdrawn")
-	gauge(c.free, float64(free), sale)
+// spreads asks the ledger, sale by sale.
+func (c *collector) spreads(ctx context.Context) []spread {
+	other := spread{sale: "other"}
+	notices := c.node.board.Notices()
+	all := make([]spread, 0, min(len(notices), salesMax)+1)
+	for i, notice := range notices {
+		stand, err := c.node.ledger.Stand(ctx, notice.Sale.ID)
+		if ctx.Err() != nil {
+			return nil // some of the sales would be too few
+		}
+		if err != nil {
+			continue
+		}
+		one := spread{sale: notice.Sale.ID}
+		for _, balance := range stand.Items {
+			one.Balance = plus(one.Balance, balance)
+		}
+		for j := range notice.Items {
+			one.free += notice.Items[j].Free
+		}
+		if i >= salesMax {
+			other.Balance, other.free = plus(other.Balance, one.Balance), other.free+one.free
+			continue
+		}
+		all = append(all, one)
+	}
+	if len(notices) > salesMax {
+		all = append(all, other)
+	}
+	return all
 }
 
 func plus(a, b ledger.Balance) ledger.Balance {

@@ -59,6 +59,7 @@ type Node struct {
 	begun   time.Time
 
 	gossip   *gossip.Gossip // nil: this node stands alone
+	strange  strange        // secrets of other nodes
 	mark     uint64         // in the nonces of its tickets
 	board    *gate.Board
 	gate     *gate.Gate

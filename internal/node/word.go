@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"github.com/doorbuster/doorbuster/internal/gossip"
 	"github.com/doorbuster/doorbuster/internal/ledger"
@@ -13,6 +14,7 @@ func (n *Node) wireGossip() {
 	if n.line == nil {
 		return
 	}
+	n.warnings = append(n.warnings, func() []string { return n.strange.warnings(time.Now()) })
 	self, suspicion := nonce(), n.gate.Suspicion
 	suspicion.Join(self)
 	n.gossip = &gossip.Gossip{
@@ -29,6 +31,7 @@ func (n *Node) wireGossip() {
 		Listed:  func() { n.lists.Renew() },
 		Gap:     n.missed,
 		Rumors:  suspicion.Rumors, Suspected: suspicion.Hear,
+		Secrets: n.prints(), Secret: n.compare,
 	}
 }
 

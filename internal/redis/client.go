@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,7 +76,8 @@ type Client struct {
 	shelves  sync.Map // shop.Bucket → *shelf; as many as the ledger has buckets
 	masters  int
 	warnings []string
-	news     chan struct{} // holds a token when tickets came to a stream that nobody here tends
+	news     chan struct{}                // holds a token when tickets came to a stream that nobody here tends
+	refused  atomic.Pointer[refusedWrite] // the last one; nil: none was
 
 	mu      sync.Mutex
 	closed  bool
@@ -201,7 +203,12 @@ func (c *Client) Masters() int { return c.masters }
 
 // Warnings returns what is wrong with the Redis and was accepted, and what is
 // only worth knowing.
-func (c *Client) Warnings() []string { return c.warnings }
+func (c *Client) Warnings() []string {
+	if no := c.refusing(); no != "" {
+		return append(slices.Clone(c.warnings), no)
+	}
+	return c.warnings
+}
 
 // shelf is what the client remembers of one bucket.
 type shelf struct {

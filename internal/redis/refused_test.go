@@ -2,6 +2,8 @@ package redis
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,15 +16,18 @@ func TestRefusedWritesLeaveNoPartialState(t *testing.T) {
 	server := ownRedis(t)
 	c := stocked(t, server.URL(), 10)
 	ticket := c.reserve(t, 1)
-	for name, setting := range map[string][2]string{
-		"no memory":   {"maxmemory", "1mb"},
-		"no replicas": {"min-replicas-to-write", "1"},
+	for name, setting := range map[string][3]string{
+		"no memory":   {"maxmemory", "1mb", "OOM"},
+		"no replicas": {"min-replicas-to-write", "1", "NOREPLICAS"},
 	} {
 		before := c.look(t, drop())
 		_, err := server.Do(t.Context(), "CONFIG", "SET", setting[0], setting[1])
 		must(t, err)
 		if answer, err := c.try(t.Context(), 2); err == nil {
 			t.Errorf("%s: answer is %+v, want an error", name, answer)
+		}
+		if got := c.Warnings(); !slices.ContainsFunc(got, func(w string) bool { return strings.HasPrefix(w, "Redis takes no orders: "+setting[2]) }) {
+			t.Errorf("%s: operators hear of %q", name, got)
 		}
 		_, err = server.Do(t.Context(), "CONFIG", "SET", setting[0], "0")
 		must(t, err)

@@ -91,6 +91,7 @@ func (c *Client) do(ctx context.Context, ask func(context.Context) rueidis.Redis
 		}
 		switch judge(err) {
 		case refusal:
+			c.noteRefused(err)
 			return answer, explain(err)
 		case silence:
 			if silent {
@@ -129,6 +130,39 @@ func judge(err error) reason {
 		return notYet
 	}
 	return refusal // MISCONF, OOM, NOREPLICAS, NOPERM, a script's own error
+}
+
+// refusedFor is for how long a refused write is told to operators: longer than
+// from one buyer's try to his next.
+const refusedFor = 30 * time.Second
+
+// refusedWrite is a write that Redis did not take.
+type refusedWrite struct {
+	why string
+	at  time.Time
+}
+
+// noteRefused remembers that Redis takes no writes. Nothing else would show it to
+// who looks at the node's health: reading goes on.
+func (c *Client) noteRefused(err error) {
+	answer, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return
+	}
+	switch code, _, _ := strings.Cut(answer.Error(), " "); code {
+	case "MISCONF", "OOM", "NOREPLICAS":
+		c.refused.Store(&refusedWrite{answer.Error(), c.options.Now()})
+	}
+}
+
+// refusing is a sentence for operators while writes are refused; empty: none was
+// lately.
+func (c *Client) refusing() string {
+	last := c.refused.Load()
+	if last == nil || c.options.Now().Sub(last.at) > refusedFor {
+		return ""
+	}
+	return "Redis takes no orders: " + last.why
 }
 
 // explain says what an error means, where Redis's words do not.

@@ -26,6 +26,10 @@ func (s *Sale) faults() Faults {
 	if strings.Contains(s.PageURL, "#") {
 		f.add("page_url", "has a fragment (#…); leave it out, the order is named there")
 	}
+	f.address("pay_url", s.PayURL, true)
+	if s.PayURL != "" && !strings.Contains(s.PayURL, PayOrder) {
+		f.add("pay_url", "does not say where the order's id goes; write %s there, such as in https://shop.example/checkout?order=%s", PayOrder, PayOrder)
+	}
 	f.address("sign_in_url", s.SignInURL, true)
 	f.times(s.OpensAt, s.ClosesAt)
 	if s.Hold < HoldMin || s.Hold > HoldMax {

@@ -40,8 +40,8 @@ func ParseClaimID(s string) (ClaimID, bool) {
 // Hasher derives claim ids, buckets and key prints from the root key. Nobody
 // without the key can choose a buyer's bucket or guess an order's id.
 type Hasher struct {
-	claims, buckets, keys, openings sync.Pool // of *mac, one purpose each
-	print                           []byte
+	claims, buckets, keys, openings, secrets sync.Pool // of *mac, one purpose each
+	print                                    []byte
 }
 
 // RootKeyMin is the shortest root key, in bytes (RFC 5869: at least the
@@ -55,7 +55,7 @@ func NewHasher(root []byte) (*Hasher, error) {
 	}
 	h := &Hasher{}
 	for purpose, pool := range map[string]*sync.Pool{
-		"claim": &h.claims, "bucket": &h.buckets, "key": &h.keys, "opening": &h.openings,
+		"claim": &h.claims, "bucket": &h.buckets, "key": &h.keys, "opening": &h.openings, "secret": &h.secrets,
 	} {
 		key, err := hkdf.Key(sha256.New, root, nil, "doorbuster/"+purpose, sha256.Size)
 		if err != nil {
@@ -102,6 +102,13 @@ func (h *Hasher) KeyPrint(sale, key string) uint64 { return h.word(&h.keys, sale
 func (h *Hasher) Opening(sale *Sale) string {
 	digest := sum(&h.openings, sale.ID, momentText(sale.OpensAt), "")
 	return hex.EncodeToString(digest[:16])
+}
+
+// SecretPrint returns a 64-bit fingerprint of another secret, by which nodes with
+// one root key find out that they have not the same. To who has no root key it
+// says nothing of the secret.
+func (h *Hasher) SecretPrint(name string, secret []byte) uint64 {
+	return h.word(&h.secrets, name, string(secret))
 }
 
 func (h *Hasher) word(pool *sync.Pool, a, b string) uint64 {

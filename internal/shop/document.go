@@ -23,6 +23,7 @@ type Document struct {
 	Description   string         `json:"description,omitempty"`
 	Image         string         `json:"image,omitempty"`
 	PageURL       string         `json:"page_url,omitempty"`
+	PayURL        string         `json:"pay_url,omitempty"`
 	SignInURL     string         `json:"sign_in_url,omitempty"`
 	OpensAt       string         `json:"opens_at,omitempty"`
 	ClosesAt      string         `json:"closes_at,omitempty"`
@@ -83,7 +84,7 @@ func EncodeSale(sale Sale) []byte {
 func DocumentOf(sale Sale) Document {
 	doc := Document{
 		ID: sale.ID, Title: sale.Title, Description: sale.Description, Image: sale.Image,
-		PageURL: sale.PageURL, SignInURL: sale.SignInURL,
+		PageURL: sale.PageURL, PayURL: sale.PayURL, SignInURL: sale.SignInURL,
 		OpensAt: momentText(sale.OpensAt), ClosesAt: momentText(sale.ClosesAt),
 		Hold: SpanText(sale.Hold), LimitPerBuyer: sale.LimitPerBuyer, Guests: sale.Guests,
 		Challenge: sale.Challenge, Early: sale.Early,
@@ -108,6 +109,7 @@ func readSale(data []byte) (Sale, Faults, error) {
 		Description:   f.text("description", ""),
 		Image:         f.text("image", ""),
 		PageURL:       f.text("page_url", ""),
+		PayURL:        f.text("pay_url", ""),
 		SignInURL:     f.text("sign_in_url", ""),
 		OpensAt:       f.moment("opens_at"),
 		ClosesAt:      f.moment("closes_at"),

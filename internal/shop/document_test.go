@@ -122,6 +122,8 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 		{"letters of two currencies", change("EUR", "EDA"), "items[0].price.currency: "},
 		{"a sku with a blank", change("eu-42", "eu 42"), "items[0].sku: "},
 		{"a sku in other letters", change("eu-42", "größe"), "items[0].sku: "},
+		{"a checkout that does not know what for", change(`"items"`, `"pay_url":"https://shop.example/checkout","items"`), "pay_url: does not say where the order's id goes"},
+		{"a checkout that is no address", change(`"items"`, `"pay_url":"checkout?order={order}","items"`), "pay_url: \"checkout"},
 		{"a page with a fragment", change(`"items"`, `"page_url":"/drop#x","items"`), "page_url: has a fragment"},
 		{"a page with a password", change(`"items"`, `"page_url":"https://a:b@shop.example/","items"`), "page_url: "},
 		{"a picture as a path", change(`"items"`, `"image":"/shoe.jpg","items"`), "image: "},

@@ -2,7 +2,10 @@
 // does no I/O and knows no clock.
 package shop
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Sale is one flash sale as its operator published it.
 type Sale struct {
@@ -11,6 +14,7 @@ type Sale struct {
 	Description   string
 	Image         string    // address of a picture; empty: none
 	PageURL       string    // where the buyer returns to; empty: /s/{id}
+	PayURL        string    // of the shop's own checkout, with PayOrder in it; empty: the node's cashier
 	SignInURL     string    // where a buyer without a token is sent; empty: nowhere
 	OpensAt       time.Time // UTC
 	ClosesAt      time.Time // UTC; zero: closed by hand
@@ -142,4 +146,13 @@ func (s *Sale) DueAt(now time.Time, p Phase) Phase {
 		p = Closed
 	}
 	return p
+}
+
+// PayOrder stands in a sale's PayURL where the order's id goes.
+const PayOrder = "{order}"
+
+// PayAt returns the address at which the shop's own checkout takes the money for
+// an order.
+func (s *Sale) PayAt(order ClaimID) string {
+	return strings.ReplaceAll(s.PayURL, PayOrder, order.String())
 }
