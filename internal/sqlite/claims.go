@@ -21,6 +21,10 @@ const (
 	getOrder  = "SELECT" + claimColumns + "FROM claims c WHERE c.claim = ?"
 	getQuota  = "SELECT units, lim, newest FROM quotas WHERE sale = ? AND buyer = ?"
 
+	// looksAfter is for how many batches claims and buyers are looked up after one
+	// of them was not new: where buyers come back, some do in each.
+	looksAfter = 256
+
 	// A buyer's claims hang on one another, newest first.
 	getStanding = `WITH RECURSIVE quota AS (SELECT units, newest FROM quotas WHERE sale = ? AND buyer = ?),
 		mine (row, prev, n) AS (
@@ -50,14 +54,16 @@ func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 
 func (l *Ledger) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decision, error) {
 	var decisions []ledger.Decision
-	known := false
+	look := l.looks.Add(-1) >= 0
 	err := l.write(ctx, func(ctx context.Context, t *tx) (err error) {
-		// Nearly every claim is new, and the look-up by a random id is dear:
-		// where one was decided before, the table refuses it, and all are
-		// decided again with a look at each.
-		decisions, err = t.decide(ctx, tickets, known)
-		if !known && code(err) == sqlite3.SQLITE_CONSTRAINT {
-			known = true
+		// Nearly every claim is new, and so are most buyers; to look one up by a
+		// random id is dear. Where one is not, the table refuses it: each new claim
+		// writes its own row and its buyer's. Then all are decided again, with a look
+		// at each.
+		decisions, err = t.decide(ctx, tickets, look)
+		if !look && code(err) == sqlite3.SQLITE_CONSTRAINT {
+			look = true
+			l.looks.Store(looksAfter)
 			return errAgain
 		}
 		return err
@@ -65,20 +71,20 @@ func (l *Ledger) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 	return decisions, err
 }
 
-// decide decides and saves the tickets. known says that some of their claims
-// may be in the table.
-func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, known bool) ([]ledger.Decision, error) {
+// decide decides and saves the tickets. look says that some of their claims or
+// buyers may be in the tables.
+func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, look bool) ([]ledger.Decision, error) {
 	b, err := t.book(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if known {
+	if err := t.gather(ctx, b, tickets); err != nil {
+		return nil, err
+	}
+	if look {
 		if err := t.lookUp(ctx, b, tickets); err != nil {
 			return nil, err
 		}
-	}
-	if err := t.gather(ctx, b, tickets); err != nil {
-		return nil, err
 	}
 	decisions := make([]ledger.Decision, 0, len(tickets))
 	var missing nameless
@@ -103,7 +109,8 @@ func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, known bool) ([]l
 }
 
 // lookUp loads the claims that were decided before, in the order of their
-// ids, which is the order of their index.
+// ids, which is the order of their index, and what the buyers have. The sales
+// are known.
 func (t *tx) lookUp(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) error {
 	ids := make([]shop.ClaimID, len(tickets))
 	for i := range tickets {
@@ -115,10 +122,15 @@ func (t *tx) lookUp(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) 
 			return err
 		}
 	}
+	for i := range tickets {
+		if err := t.quota(ctx, b, ledger.Holder{Sale: tickets[i].Bucket.Sale, Buyer: tickets[i].Buyer}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// gather loads all that the tickets touch but their claims.
+// gather loads all that the tickets touch but their claims and buyers.
 func (t *tx) gather(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) error {
 	for i := range tickets {
 		ticket := &tickets[i]
@@ -126,9 +138,6 @@ func (t *tx) gather(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) 
 			if err := t.touch(ctx, b, ticket.Bucket, ticket.SKU); err != nil {
 				return err
 			}
-		}
-		if err := t.quota(ctx, b, ledger.Holder{Sale: ticket.Bucket.Sale, Buyer: ticket.Buyer}); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -36,6 +36,7 @@ type Ledger struct {
 	fatal   chan error
 
 	names atomic.Pointer[catalogue] // as on disk
+	looks atomic.Int64              // batches of tickets to look up before they are decided
 	queue convoy.Convoy[*job]
 
 	mu     sync.Mutex // of writing; held by one leader at a time

@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,6 +22,7 @@ func decideCases() []suiteCase {
 		{"a ticket that GRANT does not cover bumps the bucket for every SKU", fenceBumps},
 		{"the fence looks at the quantity, not at an empty GRANT", fenceByQuantity},
 		{"nobody gets more than the limit, within a batch and across", quotaHolds},
+		{"a buyer who comes back has what he had, also after many new ones", buyerReturns},
 		{"refused is final for the claim, a new one may win", refusalFinal},
 		{"sold out is said only when even held units would not do", soldOutOrMissed},
 		{"the same ticket twice in a batch is decided once", twiceInBatch},
@@ -169,6 +171,41 @@ func quotaHolds(b *bench) {
 	b.cancel(ledger.Cancellation{Order: decisions[0].Order.ID, Buyer: "ann"}, shop.Cancelled)
 	b.buy("ann", "5")
 	b.live("ann", 2)
+}
+
+// buyerReturns: a machine may take buyers for new until one is not, and again
+// some hundred batches later.
+func buyerReturns(b *bench) {
+	const strangers = 300
+	stocked(b, 5*strangers, 5*strangers)
+	for name, again := range map[string]struct {
+		change func(*shop.Ticket)
+		reason shop.Code
+		live   int64
+	}{
+		"another unit":     {func(*shop.Ticket) {}, "", 2},
+		"too many":         {func(t *shop.Ticket) { t.Quantity = 2 }, shop.LimitReached, 1},
+		"a dead epoch's":   {func(t *shop.Ticket) { t.Epoch = 0 }, shop.Missed, 1},
+		"what is not sold": {func(t *shop.Ticket) { t.SKU = "eu-99" }, shop.Missed, 1},
+	} {
+		first := b.buy(name, "1")
+		for n := range strangers {
+			b.buy(fmt.Sprint("stranger to ", name, n), "1")
+		}
+		ticket := b.ticket(name, "2")
+		again.change(&ticket)
+		second := b.decide(ticket)[0]
+		if second.Order.Reason != again.reason || second.Live != again.live {
+			b.Errorf("%s: refused %q, %d live; want %q, %d", name, second.Order.Reason, second.Live, again.reason, again.live)
+		}
+		standing, err := b.Standing(b.ctx, b.bucket.Sale, name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if diff := cmp.Diff(ledger.Standing{Live: again.live, Orders: []shop.Order{first, second.Order}}, standing); diff != "" {
+			b.Errorf("%s: standing (-want +got)\n%s", name, diff)
+		}
+	}
 }
 
 func refusalFinal(b *bench) {
