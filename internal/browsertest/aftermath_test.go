@@ -1,6 +1,8 @@
 package browsertest
 
 import (
+	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -117,4 +119,40 @@ func buysFromAnExport(t *testing.T, b *Browser, program string) {
 	n.has(t, order{ID: id, Status: "paid"})
 	n.move(t, "close")
 	must(t, tab.Until(`document.body.dataset.phase === "closed"`)) // the state comes from the other origin too
+}
+
+func paysAtTheShop(t *testing.T, b *Browser, program string) {
+	n := serve(t, program, "--payments", "none")
+	checkout := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.FormValue("order")
+		if r.Method == http.MethodGet {
+			_, _ = fmt.Fprintf(w, `<title>Checkout</title><form method="post"><button id="pay" name="order" value="%s">Pay</button></form>`, html.EscapeString(id))
+			return
+		}
+		status, answer, err := n.ask(http.MethodPost, "/admin/api/v1/orders/"+id+"/paid", map[string]string{"reference": "payment-1"}) //nolint:contextcheck // has a bound of its own
+		if err != nil || status != http.StatusOK {
+			t.Errorf("report: %d %s, %v", status, answer, err)
+		}
+		http.Redirect(w, r, n.page()+"#order="+id, http.StatusSeeOther)
+	}))
+	t.Cleanup(func() { checkout.CloseClientConnections(); checkout.Close() })
+	sale := newLaunch(2)
+	sale.PayURL = checkout.URL + "/checkout?order={order}"
+	n.sell(t, sale)
+	look := Phone().in("en-GB")
+	tab := blank(t, b, look)
+	id, err := tab.Win(n.page())
+	must(t, err)
+	must(t, tab.Pay(func(tab *Tab) error { return tab.Press("#pay") }))
+	n.has(t, order{ID: id, Status: "paid"})
+	n.balanced(t)
+
+	must(t, tab.Open(n.page()+"/"))
+	must(t, tab.Until(`/There is no sale here/.test(document.body.innerText)`))
+	look.judge(t, tab, "node-lost")
+	desktop := Desktop().in("zh-CN")
+	other := blank(t, b, desktop)
+	must(t, other.Open(n.buyers))
+	must(t, other.Until(`/这里没有/.test(document.body.innerText)`))
+	desktop.judge(t, other, "node-nothing-here")
 }

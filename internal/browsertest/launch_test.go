@@ -21,6 +21,7 @@ type launch struct {
 	Challenge   string       `json:"challenge,omitempty"`
 	SignInURL   string       `json:"sign_in_url,omitempty"`
 	PageURL     string       `json:"page_url,omitempty"`
+	PayURL      string       `json:"pay_url,omitempty"`
 	Items       []launchItem `json:"items"`
 }
 

@@ -32,6 +32,7 @@ func TestTheWholeWayOnARealNode(t *testing.T) {
 		{"the node is killed while buyers wait, and all come to their orders", survivesKills},
 		{"who has a share is led to it, and the operator's moves show at once", showsLimitAndPhases},
 		{"an exported page on another origin buys and pays", buysFromAnExport},
+		{"the shop's own checkout takes the money, and a wrong address says so", paysAtTheShop},
 		{"who has to solve a challenge solves it, on a phone and over plain HTTP", solvesForANode},
 	} {
 		t.Run(walk.name, func(t *testing.T) {

@@ -27,8 +27,24 @@ var dist embed.FS
 // concurrent use.
 type Pages struct {
 	buyer, sandbox *template.Template
-	words          map[string]map[string]string // language → name → text, of the sandbox
+	words          words               // of the sandbox
+	lost           map[string]Document // by language
 	assets         map[string]Asset
+}
+
+// words are texts by language and name.
+type words map[string]map[string]string
+
+func readWords(name string) (words, error) {
+	text, err := dist.ReadFile("dist/" + name)
+	if err != nil {
+		return nil, err
+	}
+	var w words
+	if err := json.Unmarshal(text, &w); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return w, nil
 }
 
 // Asset is one file under /assets/. Its name bears a hash of what it holds, so
@@ -59,12 +75,11 @@ func New() (*Pages, error) {
 	if p.sandbox, err = template.ParseFS(dist, "dist/sandbox.html"); err != nil {
 		return nil, fmt.Errorf("page: %w", err)
 	}
-	words, err := dist.ReadFile("dist/sandbox.json")
-	if err != nil {
+	if p.words, err = readWords("sandbox.json"); err != nil {
 		return nil, fmt.Errorf("page: %w", err)
 	}
-	if err := json.Unmarshal(words, &p.words); err != nil {
-		return nil, fmt.Errorf("page: the sandbox's words: %w", err)
+	if p.lost, err = renderLost(); err != nil {
+		return nil, fmt.Errorf("page: %w", err)
 	}
 	if err := p.readAssets(); err != nil {
 		return nil, fmt.Errorf("page: %w", err)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/page"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -223,6 +224,31 @@ func TestWhatIsMountedIsServedAndNotCached(t *testing.T) {
 	}
 	for _, path := range []string{"/sandbox", "/payments/sandboxes", "/payments/sandbox/", "/sandbox/../s/retro-85", "/sandbox/%2e%2e/x", "/sandbox//x", "/payments"} {
 		check(t, h.do(call{path: path}), 404, shop.NotFound)
+	}
+}
+
+// TestAPersonWhoIsLostReadsAPage: browsers ask for text/html where somebody
+// opens an address; programs do not, and the API is theirs.
+func TestAPersonWhoIsLostReadsAPage(t *testing.T) {
+	h := openHouse(t, sneakers())
+	accept := func(language string) http.Header {
+		return http.Header{"Accept": {"text/html,application/xhtml+xml,*/*;q=0.8"}, "Accept-Language": {language}}
+	}
+	for language, want := range map[string]string{"de, en;q=0.5": "There is no sale here", "zh-CN": "这里没有抢购活动"} {
+		for _, path := range []string{"/", "/s/none", "/s/retro-85/", "/shop"} {
+			got := h.do(call{path: path, header: accept(language)})
+			if got.status != 404 || got.header.Get("Content-Type") != page.ContentType || !strings.Contains(got.body, want) ||
+				got.header.Get("Cache-Control") != "no-store" || !strings.Contains(got.header.Get("Content-Security-Policy"), "default-src 'none'") {
+				t.Errorf("%s in %s: %d %v\n%s", path, language, got.status, got.header, got.body)
+			}
+		}
+	}
+	for name, c := range map[string]call{
+		"a program":              {path: "/s/none"},
+		"the API":                {path: "/api/v1/none", header: accept("en")},
+		"a form that goes wrong": {method: "POST", path: "/none", header: accept("en")},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, h.do(c), 404, shop.NotFound) })
 	}
 }
 

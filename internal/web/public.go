@@ -94,7 +94,7 @@ func (d *Door) shared(rc *fasthttp.RequestCtx) {
 func (d *Door) page(rc *fasthttp.RequestCtx, name []byte) {
 	shown, ok := d.display(view(name))
 	if !ok {
-		d.say(rc, &d.said.noSale)
+		d.lost(rc, pathOf(rc), &d.said.noSale)
 		return
 	}
 	drawn, err := d.pageOf(shown)

@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 
 	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/page"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/wire"
 )
@@ -165,7 +166,25 @@ func (d *Door) elsewhere(rc *fasthttp.RequestCtx) {
 		}
 		return
 	}
-	d.say(rc, &d.said.notFound)
+	d.lost(rc, path, &d.said.notFound)
+}
+
+// lost says no where nothing is: to a person, who followed a link or typed an
+// address, with a page.
+func (d *Door) lost(rc *fasthttp.RequestCtx, path []byte, no *refusal) {
+	header := &rc.Request.Header
+	if !rc.IsGet() && !rc.IsHead() || !strings.Contains(view(header.Peek("Accept")), "text/html") || strings.HasPrefix(view(path), "/api/") {
+		d.say(rc, no)
+		return
+	}
+	no.count.Add(1)
+	d.head(rc, no.status, no.retryAfter)
+	shown := d.Pages.Lost(view(header.Peek("Accept-Language")))
+	h := &rc.Response.Header
+	h.SetContentType(page.ContentType)
+	h.Set("Content-Security-Policy", shown.Policy)
+	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
+	rc.Response.SetBodyRaw(shown.Body)
 }
 
 // isPlain reports whether a path means what it says: no encoding, no steps up,

@@ -29,18 +29,20 @@ func build(web string) (map[string][]byte, error) {
 		renames = append(renames, "}}"+plainName(name)+`"`, "}}"+name+`"`)
 	}
 	sources := os.DirFS(web)
-	for _, template := range []string{"buyer/buyer.html", "sandbox/sandbox.html"} {
+	for _, template := range []string{"buyer/buyer.html", "sandbox/sandbox.html", "lost/lost.html"} {
 		source, err := fs.ReadFile(sources, template)
 		if err != nil {
 			return nil, err
 		}
 		files[path.Base(template)] = []byte(strings.NewReplacer(renames...).Replace(squeeze(source)))
 	}
-	words, err := fs.ReadFile(sources, "i18n/sandbox.json")
-	if err != nil {
-		return nil, err
+	for _, name := range []string{"sandbox.json", "lost.json"} {
+		words, err := fs.ReadFile(sources, "i18n/"+name)
+		if err != nil {
+			return nil, err
+		}
+		files[name] = words
 	}
-	files["sandbox.json"] = words
 	return files, nil
 }
 
@@ -53,7 +55,7 @@ func bundle(web string) ([]api.OutputFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := compile(dir, filepath.Base(solver[0].Path), "buyer/buyer.js", "buyer/buyer.css", "sandbox/sandbox.css")
+	pages, err := compile(dir, filepath.Base(solver[0].Path), "buyer/buyer.js", "buyer/buyer.css", "sandbox/sandbox.css", "lost/lost.css")
 	return append(solver, pages...), err
 }
 
