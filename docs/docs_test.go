@@ -63,7 +63,7 @@ func TestEveryTestThatIsNamedExists(t *testing.T) {
 }
 
 // theirs are sentences of Redis, PostgreSQL and the operating system.
-const theirs = "redis: MISCONF redis: OOM command not allowed connection refused sorry, too many clients already (SQLSTATE 53300)"
+const theirs = "redis: MISCONF redis: OOM command not allowed connection refused sorry, too many clients already (SQLSTATE 53300) duplicate key value violates unique constraint"
 
 func TestEverySentenceThatIsQuotedIsSaid(t *testing.T) {
 	program := sources(t, false) + theirs

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -43,7 +44,7 @@ type publishCommand struct {
 
 // Help is what --help says beyond the flags.
 func (publishCommand) Help() string {
-	return `A file that was published before changes nothing. A change that would break a promise already made is refused, with each reason, and the sale stands as it was.`
+	return `A file that was published before changes nothing, even if another one was published after it: then the sale is not as the file says, and a warning says so. A change that would break a promise already made is refused, with each reason, and the sale stands as it was.`
 }
 
 // Run publishes each file in turn and stops at the first that is refused.
@@ -69,7 +70,10 @@ func (c publishCommand) Run(ctx context.Context, p program) error {
 		if err := json.Unmarshal(said.body, &shown); err != nil {
 			return err
 		}
-		p.print(p.stdout, "%s: %s, %s\n", sale.ID, shown.Publication, shown.Phase)
+		p.print(p.stdout, "%s: %s, %s\n", sale.ID, cmp.Or(shown.Publication, "published"), shown.Phase) // older nodes do not say what they did
+		for _, warning := range shown.Warnings {
+			p.print(p.stderr, "doorbuster: %s: %s\n", sale.ID, warning)
+		}
 	}
 	return nil
 }

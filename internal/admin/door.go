@@ -37,6 +37,10 @@ type Door struct {
 	// Publisher publishes a sale; whoever does so makes room for less stock
 	// first, which the ledger alone cannot.
 	Publisher func(ctx context.Context, sale shop.Sale) (ledger.Published, error)
+	// Order returns an order as it now stands; ledger.ErrNotFound where there is none.
+	Order func(ctx context.Context, id shop.ClaimID) (shop.Order, error)
+	// Warn says what an operator should know of a sale that he publishes; nil: nothing.
+	Warn func(sale *shop.Sale) []string
 	// Pay and Cancel are the cashier's, who also tells the payment provider.
 	Pay    func(ctx context.Context, payment ledger.Payment) (shop.Order, error)
 	Cancel func(ctx context.Context, cancellation ledger.Cancellation) (shop.Order, error)

@@ -53,7 +53,7 @@ func open(t *testing.T) *house {
 	h := &house{T: t, ledger: books}
 	h.door = &admin.Door{
 		Token: gate.NewSecret([]byte(token)), Publisher: books.Publish, Sales: books, Orders: books, Supply: books,
-		Pay: books.Pay, Cancel: books.Cancel, Changed: func(sale string) { h.changed = append(h.changed, sale) },
+		Order: books.Order, Pay: books.Pay, Cancel: books.Cancel, Changed: func(sale string) { h.changed = append(h.changed, sale) },
 		Audit:  func(ctx context.Context, _ string) ([]audit.Result, error) { return audit.Offline(ctx, books) },
 		Health: func() admin.Health { return admin.Health{Ready: true} },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"encoding/json"
+	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -122,12 +125,51 @@ func wantsCSV(accept []string) bool {
 	return false
 }
 
+// Charge is money that came for an order, as operators see it.
+type Charge struct {
+	Reference string `json:"reference"`
+	Amount    int64  `json:"amount"` // minor units
+	Currency  string `json:"currency"`
+	RefundDue bool   `json:"refund_due"` // it pays nothing, or does not any more
+	At        string `json:"at"`         // RFC 3339, UTC
+}
+
+// showOrder answers with an order and the money that came for it.
+func (d *Door) showOrder(w http.ResponseWriter, r *http.Request) {
+	id, ok := d.orderID(w, r)
+	if !ok {
+		return
+	}
+	order, err := d.Order(r.Context(), id)
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
+	money, err := d.Orders.Charges(r.Context(), id)
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
+	charges := make([]Charge, 0, len(money))
+	for i := range money {
+		m := &money[i]
+		charges = append(charges, Charge{m.Reference, m.Amount, m.Currency, m.Due, string(wire.AppendMoment(nil, m.At))})
+	}
+	list, _ := json.Marshal(charges) // plain structs
+	out := wire.AppendOrder(nil, &order, true)
+	out = append(append(out[:len(out)-1], `,"charges":`...), list...)
+	write(w, http.StatusOK, "application/json", append(out, '}'))
+}
+
 func (d *Door) reportPaid(w http.ResponseWriter, r *http.Request) {
 	id, reference, ok := referenced(d, w, r)
 	if !ok {
 		return
 	}
 	order, err := d.Pay(r.Context(), ledger.Payment{Order: id, Reference: reference})
+	if no, ok := errors.AsType[shop.Refusal](err); ok { // the answer may get lost, the money must not
+		d.Log.Warn("money was reported that pays nothing", slog.String("order", id.String()), slog.String("reference", reference), slog.String("why", no.Detail))
+	}
 	if err != nil {
 		d.fail(w, r, err)
 		return

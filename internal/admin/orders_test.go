@@ -70,6 +70,23 @@ func TestAnOrderIsShownWithBuyerAndReference(t *testing.T) {
 	}
 }
 
+// TestMoneyThatCameTwiceIsNeverLost: a merchant whose first answer got lost hears
+// the same again, and finds the money with the order.
+func TestMoneyThatCameTwiceIsNeverLost(t *testing.T) {
+	h := open(t)
+	h.publish()
+	url := "/admin/api/v1/orders/" + h.order("eu-42", 1)[0]
+	h.wants(h.ask("GET", url, ""), http.StatusOK, `"status":"awaiting_payment"`, `"charges":[]`)
+	for range 2 {
+		h.wants(h.ask("POST", url+"/paid", `{"reference":"first"}`), http.StatusOK, `"status":"paid"`)
+		h.wants(h.ask("POST", url+"/paid", `{"reference":"second"}`), http.StatusConflict, `"code":"wrong_status"`, "due for refund")
+	}
+	h.wants(h.ask("GET", url, ""), http.StatusOK, `"reference":"first"`,
+		`"charges":[{"reference":"first","amount":12900,"currency":"EUR","refund_due":false,`, `{"reference":"second","amount":12900,"currency":"EUR","refund_due":true,`)
+	h.wants(h.ask("GET", "/admin/api/v1/orders/"+strings.Repeat("0", 32), ""), http.StatusNotFound)
+	h.wants(h.ask("GET", "/admin/api/v1/orders/7", ""), http.StatusNotFound)
+}
+
 func TestOrdersAreListedByStatus(t *testing.T) {
 	h := open(t)
 	h.publish()

@@ -31,6 +31,7 @@ func (d *Door) Handler() http.Handler {
 		"/lists":               {http.MethodGet: d.listLists},
 		"/suspects":            {http.MethodGet: d.listSuspects},
 		"/lists/{list}":        {http.MethodPut: d.putEntry, http.MethodDelete: d.deleteEntry},
+		"/orders/{id}":         {http.MethodGet: d.showOrder},
 		"/orders/{id}/paid":    {http.MethodPost: d.reportPaid},
 		"/orders/{id}/cancel":  {http.MethodPost: d.cancelOrder},
 		"/orders/{id}/refunded": {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,19 +36,28 @@ type Sale struct {
 	AsOf  int64  `json:"as_of"`
 	Items []Item `json:"items"` // stands in the place of Document's
 
-	// Publication is what PUT did: created, changed or unchanged.
-	Publication string `json:"publication,omitempty"`
+	// Of PUT alone.
+	Publication string   `json:"publication,omitempty"` // created, changed or unchanged
+	Warnings    []string `json:"warnings,omitempty"`    // what an operator should know although the sale stands
 }
 
-func publication(p ledger.Published) string {
-	switch p {
+// publication is what PUT did with a sale, and what there is to say of it.
+func (d *Door) publication(did ledger.Published, sent, stands shop.Sale) (outcome string, warnings []string) {
+	switch did {
 	case ledger.Created:
-		return "created"
+		outcome = "created"
 	case ledger.Changed:
-		return "changed"
+		outcome = "changed"
 	case ledger.Same:
+		outcome = "unchanged"
+		if !bytes.Equal(shop.EncodeSale(sent), shop.EncodeSale(stands)) {
+			warnings = append(warnings, "this document was published before, and another one after it: the sale is not as it says; to go back, publish it with some difference, such as in its description")
+		}
 	}
-	return "unchanged"
+	if d.Warn != nil {
+		warnings = append(warnings, d.Warn(&stands)...)
+	}
+	return outcome, warnings
 }
 
 // Summary is one sale of the list, with the figures of all its items.
@@ -113,11 +123,12 @@ func (d *Door) listSales(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) showSale(w http.ResponseWriter, r *http.Request) {
-	d.saySale(w, r, http.StatusOK, "")
+	d.saySale(w, r, http.StatusOK, nil)
 }
 
-// saySale answers with the sale that the path names, as it now is.
-func (d *Door) saySale(w http.ResponseWriter, r *http.Request, status int, publication string) {
+// saySale answers with the sale that the path names, as it now is; tell, unless
+// nil, adds to that.
+func (d *Door) saySale(w http.ResponseWriter, r *http.Request, status int, tell func(*Sale, shop.Sale)) {
 	listing, err := d.find(r.Context(), r.PathValue("sale"))
 	if err != nil {
 		d.fail(w, r, err)
@@ -128,7 +139,10 @@ func (d *Door) saySale(w http.ResponseWriter, r *http.Request, status int, publi
 		d.fail(w, r, err)
 		return
 	}
-	answer := Sale{Document: shop.DocumentOf(listing.Sale), Phase: listing.Phase.String(), AsOf: stand.AsOf, Publication: publication}
+	answer := Sale{Document: shop.DocumentOf(listing.Sale), Phase: listing.Phase.String(), AsOf: stand.AsOf}
+	if tell != nil {
+		tell(&answer, listing.Sale)
+	}
 	for _, item := range answer.Document.Items {
 		answer.Items = append(answer.Items, Item{item, figures(stand.Items[item.SKU])})
 	}
@@ -183,7 +197,9 @@ func (d *Door) putSale(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", api+"/sales/"+sale.ID)
 		status = http.StatusCreated
 	}
-	d.saySale(w, r, status, publication(published))
+	d.saySale(w, r, status, func(answer *Sale, stands shop.Sale) {
+		answer.Publication, answer.Warnings = d.publication(published, sale, stands)
+	})
 }
 
 func (d *Door) moveSale(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +224,7 @@ func (d *Door) moveSale(w http.ResponseWriter, r *http.Request) {
 	}
 	d.note(string(verb), id)
 	d.Changed(id)
-	d.saySale(w, r, http.StatusOK, "")
+	d.saySale(w, r, http.StatusOK, nil)
 }
 
 func (d *Door) auditSale(w http.ResponseWriter, r *http.Request) {

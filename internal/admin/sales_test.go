@@ -24,13 +24,18 @@ func change(from, to string) string { return strings.Replace(sneakers, from, to,
 
 func TestASaleIsPublishedChangedAndPublishedAgain(t *testing.T) {
 	h := open(t)
-	got := h.wants(h.ask("PUT", saleURL, sneakers), http.StatusCreated, `"id":"retro-85"`, `"phase":"scheduled"`)
+	h.door.Warn = func(sale *shop.Sale) []string { return []string{"mind " + sale.ID} }
+	got := h.wants(h.ask("PUT", saleURL, sneakers), http.StatusCreated, `"id":"retro-85"`, `"phase":"scheduled"`, `"publication":"created","warnings":["mind retro-85"]`)
 	if got.header.Get("Location") != saleURL {
 		t.Errorf("Location is %q", got.header.Get("Location"))
 	}
-	h.wants(h.ask("PUT", saleURL, sneakers), http.StatusOK, `"stock":500`)
-	h.wants(h.ask("PUT", saleURL, change("500", "600")), http.StatusOK, `"stock":600`, `"total":600`)
-	h.wants(h.ask("PUT", saleURL, sneakers), http.StatusOK, `"stock":600`) // published before: changes nothing
+	h.wants(h.ask("PUT", saleURL, sneakers), http.StatusOK, `"stock":500`, `"publication":"unchanged","warnings":["mind`)
+	h.wants(h.ask("PUT", saleURL, change("500", "600")), http.StatusOK, `"stock":600`, `"total":600`, `"publication":"changed"`)
+	// Published before: it changes nothing, and says so.
+	h.wants(h.ask("PUT", saleURL, sneakers), http.StatusOK, `"stock":600`, `"publication":"unchanged"`, "the sale is not as it says")
+	if shown := h.ask("GET", saleURL, ""); strings.Contains(shown.body, "publication") || strings.Contains(shown.body, "warnings") {
+		t.Errorf("a sale that is only shown: %s", shown.body)
+	}
 }
 
 func TestASaleIsShownAsPublishedWithItsFigures(t *testing.T) {

@@ -92,7 +92,11 @@ func (c *Cashier) Start(ctx context.Context, buyer string, id shop.ClaimID) (str
 	if !c.Now().Before(order.PayBy) {
 		return "", shop.Refusal{Code: shop.WrongStatus, Detail: "The time to pay for this order is over."}
 	}
-	if notice, ok := c.Board.Notice(order.Sale); ok && notice.Sale.PayURL != "" {
+	notice, ok := c.Board.Notice(order.Sale)
+	if !ok { // decided at another node a moment ago; nobody is sent to a cashier who may not be the right one
+		return "", shop.Refusal{Code: shop.Unavailable, Detail: "This server does not know the sale yet. Try again in a moment.", RetryAfter: time.Second}
+	}
+	if notice.Sale.PayURL != "" {
 		return notice.Sale.PayAt(id), nil
 	}
 	if c.Provider == nil {

@@ -94,6 +94,11 @@ func TestASaleWithoutAPageOfItsOwnLeadsBackToOurs(t *testing.T) {
 	visit(t, func(t *testing.T, w *town) {
 		order := w.buy(t, "eu-42", "ann")
 		w.cashier.Board = emptyBoard()
+		_, err := w.cashier.Start(t.Context(), "ann", order.ID)
+		wantRefusal(t, err, shop.Unavailable) // not yet
+		own := sale()
+		own.PageURL = ""
+		w.cashier.Board.Post(&gate.Notice{Sale: own})
 		address, err := w.cashier.Start(t.Context(), "ann", order.ID)
 		if err != nil {
 			t.Fatal(err)

@@ -8,12 +8,18 @@ import (
 )
 
 // others are variables that are read elsewhere than in a node's settings.
-func others() []string { return []string{"DOORBUSTER_ADMIN_URL", "DOORBUSTER_CRASH_AT"} }
+func others() []string {
+	return []string{
+		"DOORBUSTER_ADMIN_URL", "DOORBUSTER_CRASH_AT",
+		"DOORBUSTER_VERSION",    // deploy/compose
+		"DOORBUSTER_EDGE_STATE", // the script of deploy tc
+	}
+}
 
 // service is what Kubernetes sets in each container of a namespace in which a
 // Service is called doorbuster, or doorbuster-something
 // (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
-var service = regexp.MustCompile(`^DOORBUSTER_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_[A-Z]+(_[A-Z]+)?)?)=`)
+var service = regexp.MustCompile(`^DOORBUSTER_([A-Z0-9_]+_)?(SERVICE_HOST=|SERVICE_PORT(_[A-Z0-9_]+)?=|PORT=[a-z]+:|PORT_[0-9]+_[A-Z]+(_[A-Z]+)?=)`)
 
 // Stray returns a sentence for each variable of an environment (NAME=value)
 // that is called like a setting and is none: mostly a slip of the pen, and what

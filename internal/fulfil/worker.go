@@ -39,8 +39,8 @@ type Worker struct {
 	// Decided tells the buyers who wait, and whoever else wants to know, once
 	// the decisions are on disk.
 	Decided func([]ledger.Decision)
-	// Pause returns how long to gather tickets before the next batch, where other
-	// nodes keep the ledger busy. nil: none do.
+	// Pause returns how long to gather tickets before the next batch, where others
+	// keep the ledger busy. nil: nobody does.
 	Pause func() time.Duration
 	// Settled hears of the decisions once the stock has them: units of those
 	// refused are free again. nil: nobody wants to know.

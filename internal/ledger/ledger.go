@@ -82,7 +82,7 @@ const OrdersMax = 100
 // Orders is what payments and operators ask of the ledger.
 type Orders interface {
 	// Pay records money for an order: HELD → SOLD, or after its end a retake,
-	// or refund due. The same reference again returns the order as it is. An
+	// or refund due. The same reference again is answered the same. An
 	// order that has its money already, or none to ask, is a shop.Refusal
 	// wrong_status; money that came all the same is kept as a charge to be
 	// refunded (Charges).
@@ -95,6 +95,10 @@ type Orders interface {
 
 	// Refund records that a refund due was paid out. Idempotent.
 	Refund(ctx context.Context, id shop.ClaimID, reference string) (shop.Order, error)
+
+	// Charges returns the money that came for an order, oldest first; none, also
+	// of an order that there is not.
+	Charges(ctx context.Context, id shop.ClaimID) ([]Charge, error)
 
 	// List returns a page of a sale's orders, oldest first, and the cursor of
 	// the next page: empty at the end.

@@ -19,8 +19,8 @@ func (b *Book) Pay(payment Payment) (shop.Order, error) {
 		return shop.Order{}, ErrNotFound
 	}
 	order := &claim.Order
-	if charged(claim, payment) {
-		return *order, nil
+	if known, ok := charged(claim, payment); ok {
+		return *order, keptFor(order, known)
 	}
 	if payment.Currency != "" && (payment.Currency != order.Currency || payment.Amount != order.Amount) {
 		b.charge(claim, payment, true)
@@ -57,14 +57,27 @@ func wrongMoney(order *shop.Order, payment Payment) shop.Refusal {
 	}
 }
 
-// charged reports whether the payment is known already.
-func charged(claim *Claim, payment Payment) bool {
+// charged returns the charge by which the payment is known already.
+func charged(claim *Claim, payment Payment) (Charge, bool) {
 	for _, charge := range claim.Charges {
 		if charge.Reference == payment.Reference || (payment.EventID != "" && charge.EventID == payment.EventID) {
-			return true
+			return charge, true
 		}
 	}
-	return false
+	return Charge{}, false
+}
+
+// keptFor is what a repeated report hears of money that pays nothing: no again,
+// or who has missed the first no would take the order's status for an answer. Of
+// an order whose own money goes back, or went, all of it does.
+func keptFor(order *shop.Order, charge Charge) error {
+	if !charge.Due || order.Status == shop.RefundDue || order.Status == shop.Refunded {
+		return nil
+	}
+	return shop.Refusal{
+		Code:   shop.WrongStatus,
+		Detail: fmt.Sprintf("The order is %s; payment %q pays nothing and is noted as due for refund.", order.Status, charge.Reference),
+	}
 }
 
 func (b *Book) charge(claim *Claim, payment Payment, due bool) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	mathrand "math/rand/v2"
 	"net/http"
+	"slices"
 	"syscall"
 	"time"
 
@@ -33,7 +34,7 @@ func (n *Node) wireDoors() {
 	}
 	n.admin = &admin.Door{
 		Token: c.AdminToken, Publisher: n.publishNow, Sales: n.ledger, Orders: n.ledger, Supply: n.ledger,
-		Audit: n.auditor.Sale, Pay: n.cashier.Pay, Cancel: n.cashier.Cancel, Changed: n.changed,
+		Audit: n.auditor.Sale, Warn: n.doubts, Order: n.ledger.Order, Pay: n.cashier.Pay, Cancel: n.cashier.Cancel, Changed: n.changed,
 		Lists: n.ledger, Filed: n.lists.Filed, Listed: n.listed, Suspects: n.gate.Suspects, Now: n.ledger.Clock().Now,
 		Health: n.adminHealth, Metrics: n.metrics(), Log: n.options.Log,
 	}
@@ -76,6 +77,15 @@ func (n *Node) publishNow(ctx context.Context, sale shop.Sale) (ledger.Published
 		n.changed(sale.ID)
 	}
 	return published, err
+}
+
+// doubts is what an operator should know of a sale that this node can sell.
+func (n *Node) doubts(sale *shop.Sale) []string {
+	costs := func(item shop.Item) bool { return item.Price.Amount > 0 }
+	if n.sandbox == nil && sale.PayURL == "" && slices.ContainsFunc(sale.Items, costs) {
+		return []string{"nothing says where buyers pay: the page's button has nowhere to lead; set pay_url to your checkout, or tell them otherwise"}
+	}
+	return nil
 }
 
 // showMax bounds how long an operator's call waits for the board.

@@ -49,7 +49,7 @@ func (s *strange) warnings(now time.Time) []string {
 }
 
 func differs(name string) string {
-	return fmt.Sprintf("another node has another %s: whom one of them knows is 401 at the other; give all nodes the same", name)
+	return fmt.Sprintf("another node has another %s than this one: what one of them signs the other does not believe; give all nodes the same", name)
 }
 
 // prints are those of the secrets that all nodes share.

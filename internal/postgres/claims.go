@@ -32,11 +32,6 @@ const (
 		FROM mine JOIN claims c ON c.sale = $1 AND c.row = mine.row ORDER BY c.row`
 
 	getDecided = "SELECT claim, key_print, row FROM claims WHERE sale = $1 AND row > $2 ORDER BY row LIMIT $3"
-	// looksAfter is for how many batches claims and buyers are looked up after one
-	// of them was not new: repeated tickets come in swarms, and where buyers come
-	// back, some do in each batch.
-	looksAfter = 256
-
 	// decidedPage is how many claims are read at once: within the time of a
 	// statement, and few in memory.
 	decidedPage = 10_000
@@ -44,10 +39,6 @@ const (
 
 // Decide implements ledger.Claims. A batch is one transaction of two round
 // trips. When it was lost whether it is on disk, deciding again tells.
-//
-// Nearly every claim is new, and so are most buyers; to look one up by a random
-// id is dear. Where one is not, the table refuses it, since each new claim writes
-// its own row and its buyer's, and all are decided again with a look at each.
 func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decision, error) {
 	if len(tickets) == 0 {
 		return nil, ctx.Err()
@@ -101,8 +92,11 @@ func (t *tx) gather(ctx context.Context, tickets []shop.Ticket) error {
 	}
 	q := t.newLoad()
 	q.lock(lockSales, w.sales)
-	if t.again || t.l.looks.Add(-1) >= 0 {
+	claims, buyers := t.l.looks.Next()
+	if claims || t.again {
 		q.claims(sorted(w.claims))
+	}
+	if buyers || t.again {
 		q.quotas(getQuotas, w.buyerSales, w.buyers)
 	}
 	q.accounts(getAccounts, w.skuSales, w.skus)

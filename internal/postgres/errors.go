@@ -40,6 +40,14 @@ func state(err error) string {
 	return ""
 }
 
+// tableOf is the table whose rule an error is about; empty for none.
+func tableOf(err error) string {
+	if fault, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return fault.TableName
+	}
+	return ""
+}
+
 // contested reports whether another transaction was in the way: nothing was
 // written, and the same again may well pass.
 func contested(err error) bool {

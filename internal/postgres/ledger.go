@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
@@ -39,7 +38,7 @@ type Ledger struct {
 	wall     *serverWall // nil where Options.Now is the wall clock
 	names    catalogue
 	queue    convoy.Convoy[*job]
-	looks    atomic.Int64 // batches of tickets to look up before they are decided
+	looks    ledger.Looks
 	pace     pace
 	id       string
 	role     string // as which it works; empty: the user of the URL
@@ -64,7 +63,7 @@ func Open(ctx context.Context, options Options) (_ *Ledger, err error) {
 		begin := options.Now()
 		options.Ticks = func() time.Duration { return options.Now().Sub(begin) }
 	}
-	l := &Ledger{options: options}
+	l := &Ledger{options: options, looks: ledger.Looks{For: ledger.LooksFor}}
 	l.queue = convoy.Convoy[*job]{Max: groupMax, Lead: l.lead}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(explain(err), l.Close())

@@ -160,15 +160,20 @@ func (q *load) buckets(sales []int32) {
 // charges reads the money that came for the claims, which are read before.
 func (q *load) charges(ids [][16]byte) {
 	q.batch.Queue(getCharges, ids).Query(each(func(rows pgx.Rows) error {
-		var id [16]byte
-		var charge ledger.Charge
-		err := rows.Scan(&id, &charge.Reference, &charge.EventID, &charge.Amount, &charge.Currency, &charge.Due, &charge.At)
-		charge.Order, charge.At = id, charge.At.UTC()
-		if claim, ok := q.t.Claim(id); ok {
+		charge, err := scanCharge(rows)
+		if claim, ok := q.t.Claim(charge.Order); ok {
 			claim.Charges = append(claim.Charges, charge)
 		}
 		return err
 	}))
+}
+
+// scanCharge reads a row of getCharges.
+func scanCharge(rows pgx.Row) (charge ledger.Charge, err error) {
+	var id [16]byte
+	err = rows.Scan(&id, &charge.Reference, &charge.EventID, &charge.Amount, &charge.Currency, &charge.Due, &charge.At)
+	charge.Order, charge.At = id, charge.At.UTC()
+	return charge, err
 }
 
 // events reads whose payments the provider's events were already.

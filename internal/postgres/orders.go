@@ -11,6 +11,7 @@ import (
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/jackc/pgx/v5"
 )
 
 const listOrders = "SELECT" + claimColumns + "FROM claims c WHERE c.sale = $1 AND c.row > $2 AND ($3 < 0 OR c.status = $3) ORDER BY c.row LIMIT $4"
@@ -37,6 +38,22 @@ func (l *Ledger) Refund(ctx context.Context, id shop.ClaimID, reference string) 
 	return l.change(ctx, &job{order: id, rule: func(b *ledger.Book) (shop.Order, error) {
 		return b.Refund(id, reference)
 	}})
+}
+
+// Charges implements ledger.Orders.
+func (l *Ledger) Charges(ctx context.Context, id shop.ClaimID) (charges []ledger.Charge, err error) {
+	err = l.read(ctx, l.pools.readers, func(ctx context.Context, conn *pgx.Conn) error {
+		charges = nil
+		return ask(ctx, conn, func(rows pgx.Rows) error {
+			charge, err := scanCharge(rows)
+			charges = append(charges, charge)
+			return err
+		}, getCharges, [][16]byte{id})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read charges of %s: %w", id, err)
+	}
+	return charges, nil
 }
 
 // plain is a text as PostgreSQL can keep it: what it cannot is spelled out, so

@@ -69,7 +69,7 @@ func (l *Ledger) transact(ctx context.Context, pool *pgxpool.Pool, do func(ctx c
 		case errors.Is(err, errCrowded):
 			blocks *= 2
 		case state(err) == stateUnique:
-			l.looks.Store(looksAfter)
+			l.looks.Known(tableOf(err) == "quotas")
 		case errors.Is(err, errStale):
 			if _, err := l.names.refresh(own); err != nil {
 				return err

@@ -142,7 +142,7 @@ type refusedWrite struct {
 	at  time.Time
 }
 
-// noteRefused remembers that Redis takes no writes. Nothing else would show it to
+// noteRefused remembers that a Redis took no write. Nothing else would show it to
 // who looks at the node's health: reading goes on.
 func (c *Client) noteRefused(err error) {
 	answer, ok := rueidis.IsRedisErr(err)
@@ -155,14 +155,14 @@ func (c *Client) noteRefused(err error) {
 	}
 }
 
-// refusing is a sentence for operators while writes are refused; empty: none was
-// lately.
+// refusing is a sentence for operators where a write was refused lately; empty:
+// none was.
 func (c *Client) refusing() string {
 	last := c.refused.Load()
 	if last == nil || c.options.Now().Sub(last.at) > refusedFor {
 		return ""
 	}
-	return "Redis takes no orders: " + last.why
+	return "Redis refused to write less than half a minute ago: " + last.why
 }
 
 // explain says what an error means, where Redis's words do not.

@@ -103,6 +103,9 @@ func (f *Faults) address(field, address string, link bool) {
 	if link {
 		instead = "write an address such as https://shop.example/drop, or a path such as /drop"
 	}
+	if field == "pay_url" {
+		instead = "write an address such as https://shop.example/checkout?order=" + PayOrder + ", or a path such as /checkout?order=" + PayOrder
+	}
 	if len(address) > addressMax {
 		f.add(field, "has %d bytes; write at most %d", len(address), addressMax)
 		return

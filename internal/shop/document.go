@@ -52,7 +52,7 @@ type MoneyDocument struct {
 // DecodeSale reads a sale document and checks it. The error holds every fault
 // at once (Faults), unless data is not a JSON object at all.
 func DecodeSale(data []byte) (Sale, error) {
-	sale, faults, err := readSale(data)
+	sale, faults, err := readSale(data, false)
 	if err != nil {
 		return Sale{}, err
 	}
@@ -61,9 +61,10 @@ func DecodeSale(data []byte) (Sale, error) {
 }
 
 // LoadSale reads what EncodeSale wrote, without judging it: a sale that was
-// published stays readable when the bounds of new ones change.
+// published stays readable when the bounds of new ones change, and by versions
+// that do not know all its fields.
 func LoadSale(data []byte) (Sale, error) {
-	sale, faults, err := readSale(data)
+	sale, faults, err := readSale(data, true)
 	if err != nil {
 		return Sale{}, err
 	}
@@ -97,12 +98,14 @@ func DocumentOf(sale Sale) Document {
 }
 
 // readSale takes a document apart; what its values may be is not asked here.
-func readSale(data []byte) (Sale, Faults, error) {
+// loose passes over fields that are not known.
+func readSale(data []byte, loose bool) (Sale, Faults, error) {
 	object, faults, err := readTree(data)
 	if err != nil {
 		return Sale{}, nil, err
 	}
 	f := newForm("", object, &faults)
+	f.loose = loose
 	sale := Sale{
 		ID:            f.text("id", ""),
 		Title:         f.text("title", ""),

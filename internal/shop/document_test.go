@@ -211,6 +211,21 @@ func TestAStoredSaleIsReadWithoutBeingJudged(t *testing.T) {
 	}
 }
 
+func TestASaleOfANewerVersionIsReadWithoutWhatIsNew(t *testing.T) {
+	want, err := shop.DecodeSale([]byte(small))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := strings.NewReplacer(`"id"`, `"queue":{"kind":"fair"},"id"`, `"sku"`, `"weight":3,"sku"`, `"amount"`, `"vat":19,"amount"`).Replace(small)
+	got, err := shop.LoadSale([]byte(newer))
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+	if _, err := shop.DecodeSale([]byte(newer)); err == nil {
+		t.Error("what is published may have unknown fields")
+	}
+}
+
 func FuzzDecodeSale(f *testing.F) {
 	f.Add([]byte(small))
 	f.Add([]byte(`{"id":"a","ID":"b","items":[{"sku":null}]}`))

@@ -16,6 +16,7 @@ type form struct {
 	left   map[string]any
 	asked  map[string]bool
 	faults *Faults
+	loose  bool // what nobody took is no fault, here and in nested objects
 }
 
 func newForm(path string, object map[string]any, faults *Faults) *form {
@@ -137,7 +138,9 @@ func (f *form) formOf(name string, value any, given bool) *form {
 	if given && !ok {
 		f.wrong(name, "is %s; write an object with its fields", describe(value))
 	}
-	return newForm(join(f.path, name), object, f.faults)
+	nested := newForm(join(f.path, name), object, f.faults)
+	nested.loose = f.loose
+	return nested
 }
 
 func (f *form) list(name string) []any {
@@ -154,6 +157,9 @@ func (f *form) list(name string) []any {
 
 // end notes every field that was not asked for.
 func (f *form) end() {
+	if f.loose {
+		return
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.left)) {
 		if meant, ok := f.meant(name); ok {
 			f.wrong(name, "is not a known field; write %s", meant)

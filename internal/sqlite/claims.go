@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -20,10 +21,6 @@ const (
 	getClaim  = "SELECT" + claimColumns + "FROM claims c WHERE c.row = ?"
 	getOrder  = "SELECT" + claimColumns + "FROM claims c WHERE c.claim = ?"
 	getQuota  = "SELECT units, lim, newest FROM quotas WHERE sale = ? AND buyer = ?"
-
-	// looksAfter is for how many batches claims and buyers are looked up after one
-	// of them was not new: where buyers come back, some do in each.
-	looksAfter = 256
 
 	// A buyer's claims hang on one another, newest first.
 	getStanding = `WITH RECURSIVE quota AS (SELECT units, newest FROM quotas WHERE sale = ? AND buyer = ?),
@@ -54,16 +51,13 @@ func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 
 func (l *Ledger) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decision, error) {
 	var decisions []ledger.Decision
-	look := l.looks.Add(-1) >= 0
+	claims, buyers := l.looks.Next()
+	again := false
 	err := l.write(ctx, func(ctx context.Context, t *tx) (err error) {
-		// Nearly every claim is new, and so are most buyers; to look one up by a
-		// random id is dear. Where one is not, the table refuses it: each new claim
-		// writes its own row and its buyer's. Then all are decided again, with a look
-		// at each.
-		decisions, err = t.decide(ctx, tickets, look)
-		if !look && code(err) == sqlite3.SQLITE_CONSTRAINT {
-			look = true
-			l.looks.Store(looksAfter)
+		decisions, err = t.decide(ctx, tickets, claims || again, buyers || again)
+		if !again && code(err) == sqlite3.SQLITE_CONSTRAINT {
+			again = true
+			l.looks.Known(strings.Contains(err.Error(), "quotas."))
 			return errAgain
 		}
 		return err
@@ -71,9 +65,9 @@ func (l *Ledger) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 	return decisions, err
 }
 
-// decide decides and saves the tickets. look says that some of their claims or
-// buyers may be in the tables.
-func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, look bool) ([]ledger.Decision, error) {
+// decide decides and saves the tickets. claims and buyers say which of theirs may
+// be in the tables.
+func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, claims, buyers bool) ([]ledger.Decision, error) {
 	b, err := t.book(ctx)
 	if err != nil {
 		return nil, err
@@ -81,8 +75,13 @@ func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, look bool) ([]le
 	if err := t.gather(ctx, b, tickets); err != nil {
 		return nil, err
 	}
-	if look {
-		if err := t.lookUp(ctx, b, tickets); err != nil {
+	if claims {
+		if err := t.claimsOf(ctx, b, tickets); err != nil {
+			return nil, err
+		}
+	}
+	if buyers {
+		if err := t.buyersOf(ctx, b, tickets); err != nil {
 			return nil, err
 		}
 	}
@@ -108,10 +107,9 @@ func (t *tx) decide(ctx context.Context, tickets []shop.Ticket, look bool) ([]le
 	return decisions, nil
 }
 
-// lookUp loads the claims that were decided before, in the order of their
-// ids, which is the order of their index, and what the buyers have. The sales
-// are known.
-func (t *tx) lookUp(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) error {
+// claimsOf loads the claims that were decided before, in the order of their
+// ids, which is the order of their index.
+func (t *tx) claimsOf(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) error {
 	ids := make([]shop.ClaimID, len(tickets))
 	for i := range tickets {
 		ids[i] = tickets[i].Claim
@@ -122,6 +120,11 @@ func (t *tx) lookUp(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) 
 			return err
 		}
 	}
+	return nil
+}
+
+// buyersOf loads what the tickets' buyers have. Their sales are known.
+func (t *tx) buyersOf(ctx context.Context, b *ledger.Book, tickets []shop.Ticket) error {
 	for i := range tickets {
 		if err := t.quota(ctx, b, ledger.Holder{Sale: tickets[i].Bucket.Sale, Buyer: tickets[i].Buyer}); err != nil {
 			return err

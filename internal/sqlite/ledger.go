@@ -36,7 +36,7 @@ type Ledger struct {
 	fatal   chan error
 
 	names atomic.Pointer[catalogue] // as on disk
-	looks atomic.Int64              // batches of tickets to look up before they are decided
+	looks ledger.Looks
 	queue convoy.Convoy[*job]
 
 	mu     sync.Mutex // of writing; held by one leader at a time
@@ -67,7 +67,7 @@ func Open(ctx context.Context, options Options) (_ *Ledger, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{options: options, lock: lock, fatal: make(chan error, 1)}
+	l := &Ledger{options: options, lock: lock, fatal: make(chan error, 1), looks: ledger.Looks{For: ledger.LooksFor}}
 	l.queue = convoy.Convoy[*job]{Max: groupMax, Lead: l.lead, Alone: func(j *job) bool { return j.alone }}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(explain(err), l.Close())

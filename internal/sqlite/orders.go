@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	getCharges = "SELECT reference, event, amount, currency, due, at FROM charges WHERE claim = ? ORDER BY id"
-	findEvent  = "SELECT c.claim FROM charges h JOIN claims c ON c.row = h.claim WHERE h.event = ? AND h.event <> ''"
-	listOrders = "SELECT" + claimColumns + "FROM claims c WHERE c.row BETWEEN ?2 AND ?3 " +
+	getCharges   = "SELECT reference, event, amount, currency, due, at FROM charges WHERE claim = ? ORDER BY id"
+	orderCharges = "SELECT h.reference, h.event, h.amount, h.currency, h.due, h.at FROM claims c JOIN charges h ON h.claim = c.row WHERE c.claim = ? ORDER BY h.id"
+	findEvent    = "SELECT c.claim FROM charges h JOIN claims c ON c.row = h.claim WHERE h.event = ? AND h.event <> ''"
+	listOrders   = "SELECT" + claimColumns + "FROM claims c WHERE c.row BETWEEN ?2 AND ?3 " +
 		"AND c.sale = ?1 AND (?4 < 0 OR c.status = ?4) ORDER BY c.row LIMIT ?5"
 )
 
@@ -101,6 +102,20 @@ func charge(id shop.ClaimID, r row) ledger.Charge {
 		Order: id, Reference: r.text(0), EventID: r.text(1), Amount: r.int(2), Currency: r.text(3),
 		Due: r.int(4) != 0, At: r.time(5),
 	}
+}
+
+// Charges implements ledger.Orders.
+func (l *Ledger) Charges(ctx context.Context, id shop.ClaimID) (charges []ledger.Charge, err error) {
+	err = l.read(ctx, func(ctx context.Context, c *conn) error {
+		return c.each(ctx, orderCharges, func(r row) error {
+			charges = append(charges, charge(id, r))
+			return nil
+		}, id[:])
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read charges of %s: %w", id, err)
+	}
+	return charges, nil
 }
 
 // List implements ledger.Orders. Its cursor is the row of the last order.

@@ -1,6 +1,8 @@
 package ledgertest
 
 import (
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -43,6 +45,10 @@ func (b *bench) charges(id shop.ClaimID) []ledger.Charge {
 func (b *bench) charged(id shop.ClaimID, want ...string) {
 	b.Helper()
 	charges := b.charges(id)
+	told, err := b.Charges(b.ctx, id)
+	if diff := cmp.Diff(charges, told); err != nil || diff != "" {
+		b.Errorf("charges of the order, %v (-in the books +told)\n%s", err, diff)
+	}
 	if len(charges) != len(want) {
 		b.Fatalf("charges %+v, want %q", charges, want)
 	}
@@ -63,16 +69,18 @@ func euros(id shop.ClaimID, reference, event string) ledger.Payment {
 
 func doubleCharge(b *bench) {
 	stocked(b, 5, 3)
-	other := b.pay(b.buy("bob", "k").ID, "r", shop.Paid).ID
+	other := b.pay(b.buy("bob", "k").ID, "bob's", shop.Paid).ID
 	id := b.pay(b.buy("ann", "k").ID, "r", shop.Paid).ID
 	order, err := b.Pay(b.ctx, ledger.Payment{Order: id, Reference: "second"})
 	b.wantNo(err, shop.WrongStatus)
 	if order.Status != shop.Paid || order.Reference != "r" {
 		b.Errorf("the order is %v by %q, want paid by the first", order.Status, order.Reference)
 	}
-	b.pay(id, "second", shop.Paid) // known by now: nothing changes
+	_, err = b.Pay(b.ctx, ledger.Payment{Order: id, Reference: "second"})
+	b.wantNo(err, shop.WrongStatus) // who missed the first answer hears the same
+	b.pay(id, "r", shop.Paid)
 	b.charged(id, "r", "second!")
-	b.charged(other, "r")
+	b.charged(other, "bob's")
 	b.reopen()
 	b.charged(id, "r", "second!")
 }
@@ -108,7 +116,7 @@ func wrongMoney(b *bench) {
 	cheap, foreign := euros(id, "cheap", "evt-1"), euros(id, "foreign", "evt-2")
 	cheap.Amount--
 	foreign.Currency = "JPY"
-	for _, payment := range []ledger.Payment{cheap, foreign} {
+	for _, payment := range []ledger.Payment{cheap, foreign, cheap} {
 		_, err := b.Pay(b.ctx, payment)
 		b.wantNo(err, shop.WrongStatus)
 	}
@@ -124,8 +132,10 @@ func refusedCharged(b *bench) {
 	ticket := b.ticket("ann", "k")
 	ticket.Quantity = 3
 	b.refused(ticket, shop.LimitReached)
-	_, err := b.Pay(b.ctx, ledger.Payment{Order: ticket.Claim, Reference: "r"})
-	b.wantNo(err, shop.WrongStatus)
+	for range 2 {
+		_, err := b.Pay(b.ctx, ledger.Payment{Order: ticket.Claim, Reference: "r"})
+		b.wantNo(err, shop.WrongStatus)
+	}
 	b.order(ticket.Claim, shop.Refused)
 	b.charged(ticket.Claim, "r!")
 }

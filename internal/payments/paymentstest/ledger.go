@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,6 +174,17 @@ func (l *Ledger) Refund(_ context.Context, id shop.ClaimID, reference string) (s
 		return shop.Order{}, err
 	}
 	return book.Refund(id, reference)
+}
+
+// Charges implements ledger.Orders.
+func (l *Ledger) Charges(_ context.Context, id shop.ClaimID) ([]ledger.Charge, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	claim, ok := l.book.Claim(id)
+	if !ok {
+		return nil, nil
+	}
+	return slices.Clone(claim.Charges), nil
 }
 
 // List implements ledger.Orders: every order on one page.
