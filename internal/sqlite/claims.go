@@ -57,7 +57,7 @@ func (l *Ledger) decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.De
 		decisions, err = t.decide(ctx, tickets, claims || again, buyers || again)
 		if !again && code(err) == sqlite3.SQLITE_CONSTRAINT {
 			again = true
-			l.looks.Known(strings.Contains(err.Error(), "quotas."))
+			l.looks.Known(strings.Contains(err.Error(), "quotas.")) // it names the columns that must be unique
 			return errAgain
 		}
 		return err
