@@ -90,3 +90,23 @@ func TestEveryMetricAndSettingThatIsNamedExists(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryCallOfTheOperatorsIsDescribed(t *testing.T) {
+	text := read(t, "operators-api.md")
+	routes := regexp.MustCompile(`(?s)map\[string\]methods\{(.*?)\n\t\} \{`).FindStringSubmatch(read(t, "../internal/admin/route.go"))
+	if routes == nil {
+		t.Fatal("the routes are not where they were")
+	}
+	calls := 0
+	for _, route := range regexp.MustCompile(`(?s)"(/[^"]+)":\s*\{(.*?)\}`).FindAllStringSubmatch(routes[1], -1) {
+		for _, method := range regexp.MustCompile(`http\.Method(\w+)`).FindAllStringSubmatch(route[2], -1) {
+			calls++
+			if call := "`" + strings.ToUpper(method[1]) + " " + route[1]; !strings.Contains(text, call) {
+				t.Errorf("operators-api.md: nothing of %s`", call)
+			}
+		}
+	}
+	if calls < 14 {
+		t.Errorf("%d calls found, want all", calls)
+	}
+}
