@@ -44,6 +44,7 @@ func TestTheShopsGuideRuns(t *testing.T) {
 	}
 	for what, pattern := range map[string]string{
 		"the sale is there":            `(?m)^drop: created, (open|scheduled)$`,
+		"the token is good":            `(?m)^good for the buyer "customer-4711" until 2`,
 		"an order":                     `(?m)^order [0-9a-f]{32}$`,
 		"where it is paid":             `"url":"https://shop\.example/checkout\?order=[0-9a-f]{32}"`,
 		"what it costs":                `"amount":12900`,
