@@ -228,6 +228,7 @@ func (d *Door) moveSale(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) auditSale(w http.ResponseWriter, r *http.Request) {
+	unhurried(http.NewResponseController(w))
 	results, err := d.Audit(r.Context(), r.PathValue("sale"))
 	if err != nil {
 		d.fail(w, r, err)

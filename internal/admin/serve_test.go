@@ -7,12 +7,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/doorbuster/doorbuster/internal/admin"
+	"github.com/doorbuster/doorbuster/internal/audit"
 )
 
 // serve opens the door on a port of its own; stop closes it and returns what
@@ -95,4 +98,34 @@ func statusOf(conn net.Conn) (int, error) {
 		return 0, err
 	}
 	return response.StatusCode, response.Body.Close()
+}
+
+// deadlined notes whether the time for an answer was lifted.
+type deadlined struct {
+	*httptest.ResponseRecorder
+	lifted bool
+}
+
+func (d *deadlined) SetWriteDeadline(deadline time.Time) error {
+	d.lifted = deadline.IsZero()
+	return nil
+}
+
+func TestAnAuditTakesAsLongAsItTakes(t *testing.T) {
+	h := open(t)
+	h.publish()
+	answer := &deadlined{ResponseRecorder: httptest.NewRecorder()}
+	look := h.door.Audit
+	h.door.Audit = func(ctx context.Context, sale string) ([]audit.Result, error) {
+		if !answer.lifted {
+			t.Error("it reads a long ledger within the time of a short answer")
+		}
+		return look(ctx, sale)
+	}
+	request := httptest.NewRequest(http.MethodGet, saleURL+"/audit", http.NoBody)
+	request.Header.Set("Authorization", "Bearer "+token)
+	h.door.Handler().ServeHTTP(answer, request)
+	if answer.Code != http.StatusOK {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
 }

@@ -84,6 +84,7 @@ func TestSoak(t *testing.T) {
 	if made == 0 || s.codes["sold_out"] == 0 || s.codes["fault"] > 0 {
 		t.Errorf("%d orders and answers %v; want orders, some that hear sold out, and no fault", made, s.codes)
 	}
+	s.op.client.Timeout = 10 * time.Minute // it reads all orders that there are
 	s.op.audit(t, "open")
 	n.stop(t)
 	n.audited(t)
