@@ -20,7 +20,7 @@ func (b *Book) Pay(payment Payment) (shop.Order, error) {
 	}
 	order := &claim.Order
 	if known, ok := charged(claim, payment); ok {
-		return *order, keptFor(order, known)
+		return repeated(claim, known)
 	}
 	if payment.Currency != "" && (payment.Currency != order.Currency || payment.Amount != order.Amount) {
 		b.charge(claim, payment, true)
@@ -67,17 +67,30 @@ func charged(claim *Claim, payment Payment) (Charge, bool) {
 	return Charge{}, false
 }
 
-// keptFor is what a repeated report hears of money that pays nothing: no again,
-// or who has missed the first no would take the order's status for an answer. Of
-// an order whose own money goes back, or went, all of it does.
-func keptFor(order *shop.Order, charge Charge) error {
-	if !charge.Due || order.Status == shop.RefundDue || order.Status == shop.Refunded {
-		return nil
+// repeated answers a report of money that is known already, as it was answered
+// first: with the order where it is the order's own money, else with no, or who
+// has missed the first no would take the order's status for an answer.
+func repeated(claim *Claim, known Charge) (shop.Order, error) {
+	order := &claim.Order
+	if own, ok := ownCharge(claim); ok && own.Reference == known.Reference {
+		return *order, nil
 	}
-	return shop.Refusal{
+	return *order, shop.Refusal{
 		Code:   shop.WrongStatus,
-		Detail: fmt.Sprintf("The order is %s; payment %q pays nothing and is noted as due for refund.", order.Status, charge.Reference),
+		Detail: fmt.Sprintf("The order is %s; payment %q pays nothing and is noted as due for refund.", order.Status, known.Reference),
 	}
+}
+
+// ownCharge is the money that paid for the order, or that its end turned into a
+// refund: the first of the right amount, unless the order was refused.
+func ownCharge(claim *Claim) (Charge, bool) {
+	order := &claim.Order
+	for _, charge := range claim.Charges {
+		if order.Status != shop.Refused && charge.Amount == order.Amount && charge.Currency == order.Currency {
+			return charge, true
+		}
+	}
+	return Charge{}, false
 }
 
 func (b *Book) charge(claim *Claim, payment Payment, due bool) {

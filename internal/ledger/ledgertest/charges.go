@@ -83,6 +83,15 @@ func doubleCharge(b *bench) {
 	b.charged(other, "bob's")
 	b.reopen()
 	b.charged(id, "r", "second!")
+
+	b.cancel(ledger.Cancellation{Order: id}, shop.RefundDue)
+	b.pay(id, "r", shop.RefundDue)
+	if _, err := b.Refund(b.ctx, id, "back"); err != nil {
+		b.Fatal(err)
+	}
+	b.pay(id, "r", shop.Refunded)
+	_, err = b.Pay(b.ctx, ledger.Payment{Order: id, Reference: "second"})
+	b.wantNo(err, shop.WrongStatus) // that went back is the first one's money
 }
 
 func eventOnce(b *bench) {
