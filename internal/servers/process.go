@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -181,20 +179,6 @@ func (p *Process) signalGroup(signal syscall.Signal) error {
 		return err
 	}
 	return nil
-}
-
-// FreeAddress returns a loopback address that nobody listens on, with a port
-// below those that the kernel gives to clients.
-func FreeAddress() (string, error) {
-	for range 100 {
-		candidate := fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000))
-		listener, err := net.Listen("tcp", candidate)
-		if err != nil {
-			continue
-		}
-		return candidate, listener.Close()
-	}
-	return "", errors.New("no free port between 12000 and 32000")
 }
 
 // Output runs a program to its end and returns what it printed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,7 +39,7 @@ func startCluster(ctx context.Context, dir string, masters, replicas int, more a
 		if err := os.Mkdir(folder, 0o700); err != nil {
 			return c, err
 		}
-		address, err := busAddress(ctx)
+		address, err := FreeAddress()
 		if err != nil {
 			return c, errors.Join(err, c.Kill())
 		}
@@ -61,31 +60,6 @@ func startCluster(ctx context.Context, dir string, masters, replicas int, more a
 		return c, errors.Join(err, c.Kill())
 	}
 	return c, nil
-}
-
-// busAddress returns a free address whose port + 10000, where the cluster's
-// bus listens, is free too, and below those that the kernel gives to clients.
-func busAddress(ctx context.Context) (string, error) {
-	for range 100 {
-		address, err := FreeAddress()
-		if err != nil {
-			return "", err
-		}
-		host, text, err := net.SplitHostPort(address)
-		if err != nil {
-			return "", err
-		}
-		port, err := strconv.Atoi(text)
-		if err != nil || port >= 22_000 {
-			continue
-		}
-		bus, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port+10_000)))
-		if err != nil {
-			continue
-		}
-		return address, bus.Close()
-	}
-	return "", errors.New("no free port with a free port 10000 above it")
 }
 
 func (c *RedisCluster) form(ctx context.Context, replicas int) error {
