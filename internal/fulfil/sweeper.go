@@ -21,6 +21,10 @@ const (
 	sweepMax = 4096
 	// recallEvery is how many sweeps what could not be decided is left alone.
 	recallEvery = 10
+	// pastEvery is how many sweeps buckets of sales that are over are left alone.
+	// They have no tickets, unless a Redis that went back in time met a node that
+	// had slept: those are decided within the 30 seconds of any other.
+	pastEvery = 20
 )
 
 // Sweeper re-reads the stock's undecided tickets, those of earlier epochs
@@ -28,7 +32,8 @@ const (
 type Sweeper struct {
 	Worker  *Worker
 	Stock   stock.Counter
-	Buckets func() []shop.Bucket
+	Buckets func() []shop.Bucket // those that may have tickets
+	Over    func() []shop.Bucket // those of sales that are over; nil: none
 	Now     func() time.Time
 	Leads   func() bool // reports whether this node is the one that sweeps; nil: it is
 	Log     *slog.Logger
@@ -64,13 +69,13 @@ func (s *Sweeper) Oldest() time.Time {
 	return time.Unix(0, at).UTC()
 }
 
-// sweep looks at every bucket once.
+// sweep looks at every bucket that is due.
 func (s *Sweeper) sweep(ctx context.Context) {
 	if s.sweeps++; s.sweeps%recallEvery == 0 {
 		s.Worker.recall()
 	}
 	var oldest time.Time
-	for _, bucket := range s.Buckets() {
+	for _, bucket := range s.due() {
 		// What cannot be decided is the oldest: it must not hide the others.
 		tickets, err := s.Stock.Undecided(ctx, bucket, sweepMax+s.Worker.Aside())
 		if err != nil {
@@ -87,6 +92,15 @@ func (s *Sweeper) sweep(ctx context.Context) {
 		return
 	}
 	s.oldest.Store(oldest.UnixNano())
+}
+
+// due lists the buckets that this sweep looks at.
+func (s *Sweeper) due() []shop.Bucket {
+	buckets := s.Buckets()
+	if s.Over != nil && s.sweeps%pastEvery == 0 {
+		buckets = append(buckets, s.Over()...)
+	}
+	return buckets
 }
 
 func (s *Sweeper) fulfil(ctx context.Context, tickets []shop.Ticket) {

@@ -51,6 +51,10 @@ type Notice struct {
 	// and that the phase is the one that the sale's times ask for.
 	Supplied bool
 
+	// Over says that the sale is closed, and that its stock was retired: there
+	// will be no more tickets, and those that were are decided.
+	Over bool
+
 	Buckets int   // parts of the sale's stock
 	AsOf    int64 // the ledger's seq that this was read at
 	index   map[string]int

@@ -42,6 +42,10 @@ type Herald struct {
 	Watch  int                                          // sales looked at each round although nothing says that they changed: what they stand on may have gone
 	Log    *slog.Logger
 
+	// Retire empties the stock of a sale that has been closed for a while, or
+	// leaves it to another node; nil: nobody does.
+	Retire func(ctx context.Context, sale string)
+
 	// Flipped hears of a sale that this node has moved by its times; nil: nobody
 	// wants to know.
 	Flipped func(sale string)
@@ -62,6 +66,7 @@ type Herald struct {
 	swept    time.Time         // when every sale was last looked at
 	versions map[string]version
 	grants   map[shop.Bucket]numbers // at the last look that reached the bucket
+	closed   map[string]time.Time    // since when a sale that is not over is known to be closed
 	purse    purse                   // for looks at touched sales
 	watched  string                  // the last one of those that Watch chose
 	deaf     string                  // why the sales could not be listed; guarded by mu
@@ -72,7 +77,7 @@ func (h *Herald) init() {
 		h.touched, h.halted = map[string]bool{}, map[string]string{}
 		h.looked, h.hint = make(chan struct{}), make(chan struct{}, 1)
 		h.failing, h.versions = map[string]string{}, map[string]version{}
-		h.grants = map[shop.Bucket]numbers{}
+		h.grants, h.closed = map[shop.Bucket]numbers{}, map[string]time.Time{}
 	})
 }
 
@@ -310,10 +315,16 @@ func (h *Herald) list(ctx context.Context, halted map[string]string) ([]string, 
 }
 
 // rests reports whether a full round may pass a sale over that nobody touched:
-// its notice is in order, and it is closed or not swept this time.
+// its notice is in order, and it is over, or neither closed nor swept this time.
 func (h *Herald) rests(id string, sweep bool) bool {
 	notice, ok := h.Board.Notice(id)
-	return ok && notice.Supplied && (!sweep || notice.Phase == shop.Closed)
+	if !ok || !notice.Supplied {
+		return false
+	}
+	if notice.Phase == shop.Closed {
+		return notice.Over
+	}
+	return !sweep
 }
 
 // next returns how long until the next flip, a second at most.

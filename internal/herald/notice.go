@@ -24,6 +24,9 @@ func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string
 	if h.Tend != nil && halted == "" && listing.Phase != shop.Closed {
 		err = h.Tend(ctx, id)
 	}
+	if listing.Phase == shop.Closed {
+		h.retire(ctx, id)
+	}
 	var notice *gate.Notice
 	if err == nil {
 		notice, err = h.see(ctx, listing)
@@ -59,6 +62,7 @@ func (h *Herald) see(ctx context.Context, listing ledger.Listing) (*gate.Notice,
 	notice := blind(listing)
 	notice.AsOf = stand.AsOf
 	notice.Supplied = seen.supplied
+	notice.Over = listing.Phase == shop.Closed && stand.Resting()
 	for i := range notice.Items {
 		item := &notice.Items[i]
 		balance := stand.Items[item.SKU]

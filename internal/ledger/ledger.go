@@ -206,6 +206,20 @@ type BucketStand struct {
 	Granted     map[string]int64 // GRANT of each SKU; those with none may be absent
 }
 
+// Resting reports whether the bucket was granted nothing in this epoch: nobody
+// gets a ticket from it.
+func (b *BucketStand) Resting() bool { return b.LastGrant == 0 }
+
+// Resting reports whether all buckets do.
+func (s *Stand) Resting() bool {
+	for i := range s.Buckets {
+		if !s.Buckets[i].Resting() {
+			return false
+		}
+	}
+	return true
+}
+
 // Sales is what operators and the herald ask of the ledger.
 type Sales interface {
 	// Publish writes a sale or its changes. A document equal to any published

@@ -152,8 +152,7 @@ func (s *Stock) Reclaim(_ context.Context, bucket shop.Bucket, epoch int64, recl
 }
 
 // Forget drops all that the stock knows of the bucket, tickets included, as a
-// restart would. A bucket that is closed and drained is forgotten so, too: the
-// hints about its buyers are of no more use.
+// restart would: for tests.
 func (s *Stock) Forget(bucket shop.Bucket) {
 	if shelf := s.shelf(bucket); shelf != nil {
 		shelf.forget()

@@ -59,7 +59,7 @@ func (n *Node) openRedis(ctx context.Context, shared *postgres.Ledger) error {
 	n.closers = append([]func() error{func() error { client.Close(); return nil }}, n.closers...)
 	n.warnings = append(n.warnings, client.Warnings)
 	shared.SetBuckets(client.Masters())
-	tickets := client.Queue(redis.QueueOptions{Name: rand.Text(), Buckets: n.allBuckets, Redeliver: redeliver})
+	tickets := client.Queue(redis.QueueOptions{Name: rand.Text(), Buckets: n.buckets, Redeliver: redeliver})
 	n.engines["stream"] = tickets
 	n.poisoned = append(n.poisoned, tickets.Poisoned)
 	n.stock, n.queue, n.line = client.Stock(), tickets, client.Line()

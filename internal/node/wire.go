@@ -40,7 +40,7 @@ func (n *Node) wireRoad() error {
 	n.supplier = &supply.Supplier{Ledger: n.ledger, Sales: n.ledger, Stock: n.stock, Served: n.served, Log: log}
 	n.herald = &herald.Herald{
 		Sales: n.ledger, Supply: n.ledger, Stock: n.stock, Board: n.board, Clock: n.ledger.Clock(),
-		Tend: n.tend, Told: true, Log: log,
+		Tend: n.tend, Retire: n.retire, Told: true, Log: log,
 	}
 	n.lists = &herald.Lists{
 		Ledger: n.ledger, Gate: &n.gate.Lists, Files: listFiles(n.options.Config), Now: n.ledger.Clock().Now, Wall: time.Now, Log: log,
@@ -51,7 +51,7 @@ func (n *Node) wireRoad() error {
 	n.worker = &fulfil.Worker{
 		Queue: n.queue, Ledger: n.ledger, Stock: n.stock, Board: n.board, Decided: n.tell, Settled: n.settled, Pause: n.pause, Log: log,
 	}
-	n.sweeper = &fulfil.Sweeper{Worker: n.worker, Stock: n.stock, Buckets: n.allBuckets, Now: time.Now, Leads: n.supplies, Log: log}
+	n.sweeper = &fulfil.Sweeper{Worker: n.worker, Stock: n.stock, Buckets: n.buckets, Over: n.pastBuckets, Now: time.Now, Leads: n.supplies, Log: log}
 	n.auditor = &audit.Auditor{
 		Books: n.ledger, Supply: n.ledger, Stock: n.stock, Tickets: n.stock, Board: n.board,
 		Now: time.Now, Halt: n.herald.Halt, Leads: n.supplies, Log: log,
@@ -141,13 +141,18 @@ func (n *Node) names(sale, sku string) (title, item string, ok bool) {
 	return notice.Sale.Title, found.Title, true
 }
 
-// allBuckets lists every bucket that may hold tickets.
-func (n *Node) allBuckets() []shop.Bucket {
-	notices := n.board.Notices()
-	all := make([]shop.Bucket, 0, len(notices))
-	for _, notice := range notices {
+// buckets lists every bucket that may hold tickets, and pastBuckets those of
+// sales that are over.
+func (n *Node) buckets() []shop.Bucket     { return n.listBuckets(false) }
+func (n *Node) pastBuckets() []shop.Bucket { return n.listBuckets(true) }
+
+func (n *Node) listBuckets(over bool) []shop.Bucket {
+	var all []shop.Bucket
+	for _, notice := range n.board.Notices() {
 		for number := range notice.Buckets {
-			all = append(all, shop.Bucket{Sale: notice.Sale.ID, Number: number})
+			if notice.Over == over {
+				all = append(all, shop.Bucket{Sale: notice.Sale.ID, Number: number})
+			}
 		}
 	}
 	return all

@@ -43,6 +43,17 @@ func (n *Node) tend(ctx context.Context, sale string) error {
 	return n.supplier.Tend(ctx, sale)
 }
 
+// retire empties the stock of a sale that is over, where this node supplies.
+// What it cannot reach now it tries again in the next round.
+func (n *Node) retire(ctx context.Context, sale string) {
+	if !n.supplies() {
+		return
+	}
+	if err := n.supplier.Retire(ctx, sale); err != nil {
+		n.options.Log.Debug("retire the stock of a closed sale", "sale", sale, "error", err)
+	}
+}
+
 // catchUp makes known what other nodes decided.
 func (n *Node) catchUp(ctx context.Context, sale string, newest int64) error {
 	return n.desk.CatchUp(ctx, sale, newest)

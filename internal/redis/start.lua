@@ -17,7 +17,7 @@ call('UNLINK', S, U)
 call('HSET', S, 'p', ARGV[1], 'e', ARGV[2], 'n', 0, 'g', 0, 'rn', 0, 'rs', '', 'ru', 0, 'm', state[3] or 0)
 
 -- A ticket has its quantity at 27, the length of its SKU at 35, and its buyer
--- behind the SKU, the epoch and the seq. HSCAN may bring a field twice.
+-- behind the SKU, the epoch and the seq.
 local units = {}
 for _, ticket in ipairs(call('HVALS', T)) do
 	local buyer = sub(ticket, 52 + byte(ticket, 35))
