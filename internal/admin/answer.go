@@ -94,6 +94,11 @@ func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 		refuse(w, shop.Refusal{Code: shop.NotFound, Detail: "There is no such sale or order."})
 	case errors.Is(err, ledger.ErrFull):
 		refuse(w, shop.Refusal{Code: shop.Unavailable, Detail: "The ledger's disk is full; nothing was written. Make room, then try again.", RetryAfter: askAgain})
+	case errors.Is(err, ledger.ErrBehind):
+		refuse(w, shop.Refusal{
+			Code: shop.Unavailable, RetryAfter: askAgain,
+			Detail: "The ledger is older than what was promised: it has lost history. Nothing was done. Restore the newest ledger, then ask again.",
+		})
 	default:
 		if r.Context().Err() == nil {
 			d.Log.Error("an operator's request failed", slog.String("method", r.Method), slog.String("path", r.Pattern), slog.Any("error", err))

@@ -79,15 +79,21 @@ func (f *fleet) restored(t *testing.T, r *rush) {
 		}
 	}
 	data, backup := filepath.Join(f.dir, "postgres", "data"), filepath.Join(f.dir, "postgres", "backup")
+	early := r.shopper(t, "early")
+	known := early.buy(ctx, wish{r.deep.ID, "k", "a", 1})
+	if known.kind() != decided {
+		t.Fatalf("no order: %s", known)
+	}
 	must(f.Postgres.Stop())
 	copied(ctx, t, data, backup)
 	must(f.Postgres.Restart(ctx))
 	within(t, settleMax, func() error { return f.healthy(ctx) })
+	var lacks *answer // an order that the backup does not have
 	for i := range 20 { // orders that the backup does not have
 		who := r.shopper(t, fmt.Sprintf("after-%d", i))
 		within(t, readyMax, func() error {
-			if a := who.buy(ctx, wish{r.deep.ID, "k", "a", 1}); a.kind() != decided {
-				return fmt.Errorf("no order: %s", a)
+			if lacks = who.buy(ctx, wish{r.deep.ID, "k", "a", 1}); lacks.kind() != decided {
+				return fmt.Errorf("no order: %s", lacks)
 			}
 			return nil
 		})
@@ -124,11 +130,24 @@ func (f *fleet) restored(t *testing.T, r *rush) {
 	if a := r.shopper(t, "late").buy(ctx, wish{r.deep.ID, "k", "a", 1}); a.status != http.StatusServiceUnavailable || a.code != "unavailable" {
 		t.Errorf("a halted sale sells: %s", a)
 	}
+	for what, id := range map[string]string{"that the backup has": known.order.ID, "that the backup lacks": lacks.order.ID} {
+		if _, status := early.order(ctx, id); status != http.StatusServiceUnavailable {
+			t.Errorf("an order %s is read: %d", what, status)
+		}
+		if err := r.op.paid(id, "halted"); err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("an order %s is paid: %v, want 503", what, err)
+		}
+	}
 	must(f.Postgres.Stop())
 	swap(newest)
 	within(t, settleMax, func() error { return f.healthy(ctx) })
 	if a := r.shopper(t, "later").buy(ctx, wish{r.deep.ID, "k", "a", 1}); a.kind() != decided {
 		t.Errorf("the newest ledger is back, and nothing is sold: %s", a)
+	}
+	for _, id := range []string{known.order.ID, lacks.order.ID} {
+		if err := r.op.paid(id, "halted"); err != nil {
+			t.Errorf("the payment is reported again: %v", err)
+		}
 	}
 	f.audit(t)
 }

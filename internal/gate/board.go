@@ -47,6 +47,10 @@ type Notice struct {
 	// empty where all is well.
 	Halted string
 
+	// Lost says that the ledger is older than what was promised of the sale: what
+	// it says of orders is not to be believed.
+	Lost bool
+
 	// Supplied says that every unit that the ledger granted is in the stock
 	// and that the phase is the one that the sale's times ask for.
 	Supplied bool
@@ -82,7 +86,8 @@ func (n *Notice) Item(sku string) (*shop.Item, *ItemNotice, bool) {
 type Board struct {
 	notices   atomic.Pointer[map[string]*Notice]
 	suspended atomic.Pointer[shop.Refusal]
-	posting   sync.Mutex // writers only
+	lost      atomic.Bool // some notice says so
+	posting   sync.Mutex  // writers only
 }
 
 // NewBoard returns an empty board.
@@ -118,7 +123,22 @@ func (b *Board) Post(notices ...*Notice) {
 		}
 		next[n.Sale.ID] = n
 	}
+	lost := false
+	for _, n := range next {
+		lost = lost || n.Lost
+	}
 	b.notices.Store(&next)
+	b.lost.Store(lost)
+}
+
+// Lost reports whether the ledger has lost some of the sale's history; of no
+// sale in particular: of any.
+func (b *Board) Lost(sale string) bool {
+	if !b.lost.Load() {
+		return false
+	}
+	n, ok := b.Notice(sale)
+	return sale == "" || (ok && n.Lost)
 }
 
 // Suspend makes every new ask of every sale meet the refusal, because the

@@ -187,6 +187,7 @@ func (h *Herald) round(ctx context.Context, full bool) (next time.Duration, seen
 	halted := maps.Clone(h.halted)
 	h.mu.Unlock()
 	defer close(looked) // after the board shows it
+	var notices []*gate.Notice
 	if full || renewed || h.listings == nil {
 		moved, err := h.list(ctx, halted)
 		h.hear(err)
@@ -198,10 +199,10 @@ func (h *Herald) round(ctx context.Context, full bool) (next time.Duration, seen
 		for _, id := range moved {
 			touched[id] = true
 		}
+		notices = h.vanished(ctx)
 	}
 	h.fault(ctx, "", nil)
 	sweep := full && h.sweepDue()
-	var notices []*gate.Notice
 	ids := slices.Sorted(maps.Keys(h.listings))
 	h.watch(full, ids, touched)
 	for _, id := range ids {

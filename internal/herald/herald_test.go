@@ -211,8 +211,12 @@ func TestOneItemSoldOutForGoodDoesNotEndTheSale(t *testing.T) {
 	}
 	town.start() // the stock of before still believed in its units
 	town.round(true)
-	if notice := town.shows("all are held", shop.SoldOut); !notice.No.MayReturn {
-		t.Error("the sale is sold out for good while units are held")
+	notice = town.shows("all are held of one item, and the other never had any", "")
+	if no := notice.Items[0].No; no == nil || no.Code != shop.SoldOut || !no.MayReturn {
+		t.Errorf("an item whose units are held: got %+v, want a sold_out that may return", no)
+	}
+	if no := notice.Items[1].No; no == nil || no.Code != shop.SoldOut || no.MayReturn {
+		t.Errorf("an item without stock: got %+v, want a final sold_out", no)
 	}
 	for i := range 5 {
 		if _, err := town.ledger.Pay(t.Context(), ledger.Payment{Order: shop.ClaimID{byte(i + 1)}, Reference: "r"}); err != nil {

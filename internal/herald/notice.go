@@ -36,10 +36,8 @@ func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string
 		if ctx.Err() != nil {
 			return nil
 		}
-		notice = blind(listing)
-		if last, ok := h.Board.Notice(id); ok {
-			notice.AsOf = last.AsOf
-		}
+		notice = h.unseen(listing)
+		notice.Lost = errors.Is(err, ledger.ErrBehind)
 		halted = err.Error()
 	}
 	notice.Halted = halted
@@ -59,7 +57,7 @@ func (h *Herald) see(ctx context.Context, listing ledger.Listing) (*gate.Notice,
 	if err != nil {
 		return nil, err
 	}
-	notice := blind(listing)
+	notice := blank(listing)
 	notice.AsOf = stand.AsOf
 	notice.Supplied = seen.supplied
 	notice.Over = listing.Phase == shop.Closed && stand.Resting()
@@ -106,21 +104,24 @@ func (h *Herald) shelves(ctx context.Context, listing ledger.Listing, stand *led
 	parts[len(parts)-1] = h.part(ctx, listing, &stand.Buckets[len(parts)-1])
 	all.Wait()
 	var faults []error
-	var mark int64
+	ahead := false
 	for i := range parts {
-		mark = max(mark, parts[i].shelf.Mark)
+		ahead = ahead || parts[i].ahead(stand)
 		seen.supplied = seen.supplied && parts[i].supplied
 		if parts[i].err != nil {
 			faults = append(faults, parts[i].err)
 		}
-		for sku, n := range parts[i].shelf.Free {
+		for sku, n := range parts[i].free {
 			seen.free[sku] += n
 		}
 	}
 	if len(faults) == len(parts) {
 		return seen, errors.Join(faults...)
 	}
-	return seen, h.notBehind(ctx, listing, stand.AsOf, mark)
+	if !ahead {
+		return seen, nil
+	}
+	return seen, h.notBehind(ctx, listing, parts)
 }
 
 // sight is what the stock has left of a sale, and whether it has all that the
@@ -132,9 +133,17 @@ type sight struct {
 
 // part is what one bucket has left.
 type part struct {
-	shelf    stock.Shelf
+	number   int
+	free     map[string]int64
+	shelf    *stock.Shelf // as the stock has it; nil: not seen
 	supplied bool
 	err      error
+}
+
+// ahead reports whether the stock knows of more than the ledger.
+func (p *part) ahead(stand *ledger.Stand) bool {
+	row := &stand.Buckets[p.number]
+	return p.shelf != nil && p.shelf.Ahead(row.Epoch, row.LastGrant, stand.AsOf)
 }
 
 // numbers are how far a bucket's grants have come.
@@ -154,26 +163,28 @@ func (h *Herald) note(bucket shop.Bucket, has numbers) {
 
 // part looks at one bucket. A closed sale's grants are free for good.
 func (h *Herald) part(ctx context.Context, listing ledger.Listing, row *ledger.BucketStand) part {
+	p := part{number: row.Number, free: row.Granted}
 	if listing.Phase == shop.Closed {
-		return part{shelf: stock.Shelf{Free: row.Granted}, supplied: true}
+		p.supplied = true
+		return p
 	}
 	bucket := shop.Bucket{Sale: listing.Sale.ID, Number: row.Number}
 	shelf, err := h.Stock.Shelf(ctx, bucket)
 	if errors.Is(err, stock.ErrUnknown) { // its units exist, and are not here yet
-		return part{shelf: stock.Shelf{Free: row.Granted}}
-	}
-	if err == nil && behind(&shelf, row) { // some of them are on their way, or lost with their supplier
-		shelf.Free = row.Granted
+		return p
 	}
 	if err != nil { // what it had at the last look it has
-		return part{
-			shelf: stock.Shelf{Free: row.Granted}, supplied: h.had(bucket) == numbers{row.Epoch, row.LastGrant},
-			err: fmt.Errorf("look at the stock: %w", err),
-		}
+		p.supplied = h.had(bucket) == numbers{row.Epoch, row.LastGrant}
+		p.err = fmt.Errorf("look at the stock: %w", err)
+		return p
+	}
+	if p.shelf = &shelf; !behind(&shelf, row) { // else some of them are on their way, or lost with their supplier
+		p.free = shelf.Free
 	}
 	has := numbers{shelf.Epoch, shelf.LastGrant}
 	h.note(bucket, has)
-	return part{shelf: shelf, supplied: has == numbers{row.Epoch, row.LastGrant}}
+	p.supplied = has == numbers{row.Epoch, row.LastGrant}
+	return p
 }
 
 // behind reports whether the bucket lacks a grant that the ledger has made.
@@ -181,27 +192,65 @@ func behind(shelf *stock.Shelf, row *ledger.BucketStand) bool {
 	return shelf.Epoch < row.Epoch || (shelf.Epoch == row.Epoch && shelf.LastGrant < row.LastGrant)
 }
 
-// notBehind makes sure that the ledger has come to the stock's mark. In a rush
+// notBehind makes sure that the ledger has come to where the stock is. In a rush
 // it has since it was read; else it has lost history.
-func (h *Herald) notBehind(ctx context.Context, listing ledger.Listing, asOf, mark int64) error {
-	if mark <= asOf {
-		return nil
-	}
+func (h *Herald) notBehind(ctx context.Context, listing ledger.Listing, parts []part) error {
 	again, err := h.Supply.Stand(ctx, listing.Sale.ID)
 	if err != nil {
 		return fmt.Errorf("read how the sale stands: %w", err)
 	}
-	if again.AsOf < mark {
-		return fmt.Errorf("the stock has heard of %d, the ledger is at %d: %w", mark, again.AsOf, ledger.ErrBehind)
+	for i := range parts {
+		if parts[i].ahead(&again) {
+			row := &again.Buckets[i]
+			return fmt.Errorf("the stock of %s has heard of %d, epoch %d, grant %d; the ledger is at %d, epoch %d, grant %d: %w",
+				shop.Bucket{Sale: listing.Sale.ID, Number: i}, parts[i].shelf.Mark, parts[i].shelf.Epoch, parts[i].shelf.LastGrant,
+				again.AsOf, row.Epoch, row.LastGrant, ledger.ErrBehind)
+		}
 	}
 	return nil
 }
 
-// blind is a notice of a sale whose units cannot be seen.
-func blind(listing ledger.Listing) *gate.Notice {
+// unseen is the notice of a sale whose units cannot be seen: they are where
+// they were at the last look. A page that said "all taken" would send those away
+// who may have some in a moment.
+func (h *Herald) unseen(listing ledger.Listing) *gate.Notice {
+	notice := blank(listing)
+	last, ok := h.Board.Notice(listing.Sale.ID)
+	if !ok {
+		return notice
+	}
+	notice.AsOf = last.AsOf
+	for i := range notice.Items {
+		if _, was, ok := last.Item(notice.Items[i].SKU); ok {
+			notice.Items[i].State, notice.Items[i].Free = was.State, was.Free
+		}
+	}
+	return notice
+}
+
+// vanished returns notices of the sales that were on the board and are not in
+// the ledger's list: no sale is ever deleted.
+func (h *Herald) vanished(ctx context.Context) []*gate.Notice {
+	var notices []*gate.Notice
+	for _, last := range h.Board.Notices() {
+		if _, known := h.listings[last.Sale.ID]; known || last.Lost {
+			continue
+		}
+		err := fmt.Errorf("the sale is not in the ledger: %w", ledger.ErrBehind)
+		h.fault(ctx, last.Sale.ID, err)
+		notice := h.unseen(ledger.Listing{Sale: last.Sale, Phase: last.Phase, Buckets: last.Buckets})
+		notice.Lost, notice.Halted = true, err.Error()
+		notice.No = h.no(notice)
+		notices = append(notices, notice)
+	}
+	return notices
+}
+
+// blank is a notice of which the rest is to be filled in.
+func blank(listing ledger.Listing) *gate.Notice {
 	notice := &gate.Notice{Sale: listing.Sale, Phase: listing.Phase, Buckets: listing.Buckets, Items: make([]gate.ItemNotice, len(listing.Sale.Items))}
 	for i := range notice.Items {
-		notice.Items[i] = gate.ItemNotice{SKU: listing.Sale.Items[i].SKU, State: gate.Gone}
+		notice.Items[i] = gate.ItemNotice{SKU: listing.Sale.Items[i].SKU}
 	}
 	return notice
 }
@@ -247,18 +296,16 @@ func (h *Herald) no(notice *gate.Notice) *shop.Refusal {
 	return nothingLeft(notice)
 }
 
-// nothingLeft is the sale's own "sold out": where no item has anything free.
-// It may return if any item's units may.
+// nothingLeft is the sale's own "sold out": where no item has anything free, and
+// all say the same. Where some may return and others may not, each says it itself.
 func nothingLeft(notice *gate.Notice) *shop.Refusal {
 	var no *shop.Refusal
 	for i := range notice.Items {
 		item := notice.Items[i].No
-		if item == nil {
+		if item == nil || (no != nil && item.MayReturn != no.MayReturn) {
 			return nil
 		}
-		if no == nil || item.MayReturn {
-			no = item
-		}
+		no = item
 	}
 	return no
 }

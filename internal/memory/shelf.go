@@ -127,6 +127,14 @@ func (s *shelf) settle(settlements []stock.Settlement) {
 	}
 }
 
+func (s *shelf) raise(mark int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known {
+		s.mark = max(s.mark, mark)
+	}
+}
+
 func (s *shelf) end(settlement *stock.Settlement) {
 	held, ok := s.tickets[settlement.Ticket.Claim]
 	if !ok || !held.ticket.Same(&settlement.Ticket) {

@@ -125,6 +125,14 @@ func (s *Stock) enter(bucket shop.Bucket) *shelf {
 	return index[bucket]
 }
 
+// Remember implements stock.Supply.
+func (s *Stock) Remember(_ context.Context, bucket shop.Bucket, mark int64) error {
+	if shelf := s.shelf(bucket); shelf != nil {
+		shelf.raise(mark)
+	}
+	return nil
+}
+
 // ApplyGrant implements stock.Supply.
 func (s *Stock) ApplyGrant(_ context.Context, bucket shop.Bucket, epoch int64, grant stock.Grant) error {
 	shelf := s.shelf(bucket)

@@ -33,8 +33,8 @@ func (n *Node) wireDoors() {
 		},
 	}
 	n.admin = &admin.Door{
-		Token: c.AdminToken, Publisher: n.publishNow, Sales: n.ledger, Orders: n.ledger, Supply: n.ledger,
-		Audit: n.auditor.Sale, Warn: n.doubts, Order: n.ledger.Order, Pay: n.cashier.Pay, Cancel: n.cashier.Cancel, Changed: n.changed,
+		Token: c.AdminToken, Publisher: n.publishNow, Sales: n.ledger, Orders: n.doubted, Supply: n.ledger,
+		Audit: n.auditor.Sale, Warn: n.doubts, Order: n.doubted.Order, Pay: n.cashier.Pay, Cancel: n.cashier.Cancel, Changed: n.changed,
 		Lists: n.ledger, Filed: n.lists.Filed, Listed: n.listed, Suspects: n.gate.Suspects, Now: n.ledger.Clock().Now,
 		Health: n.adminHealth, Metrics: n.metrics(), Log: n.options.Log,
 	}

@@ -68,7 +68,8 @@ type Node struct {
 	sandbox  *sandbox.Provider // nil: the merchant's own cashier reports payments
 	hasher   *shop.Hasher
 	signer   *gate.Signer
-	jwks     *gate.JWKS // nil: buyers' tokens are signed with the buyer key
+	jwks     *gate.JWKS      // nil: buyers' tokens are signed with the buyer key
+	doubted  *ledger.Doubted // the ledger, for whoever speaks of orders to the world
 	desk     *checkout.Desk
 	worker   *fulfil.Worker
 	sweeper  *fulfil.Sweeper

@@ -17,6 +17,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/fulfil"
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/herald"
+	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/sandbox"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/supply"
@@ -37,6 +38,7 @@ func (n *Node) wireRoad() error {
 	log := n.options.Log
 	n.mark = nonce() >> (64 - markBits)
 	n.wireGossip()
+	n.doubted = &ledger.Doubted{Claims: n.ledger, Orders: n.ledger, Holds: n.ledger, Lost: n.board.Lost}
 	n.supplier = &supply.Supplier{Ledger: n.ledger, Sales: n.ledger, Stock: n.stock, Served: n.served, Log: log}
 	n.herald = &herald.Herald{
 		Sales: n.ledger, Supply: n.ledger, Stock: n.stock, Board: n.board, Clock: n.ledger.Clock(),
@@ -63,8 +65,8 @@ func (n *Node) wireRoad() error {
 
 func (n *Node) wireDesk() {
 	n.desk = &checkout.Desk{
-		Hasher: n.hasher, Board: n.board, Known: &checkout.Known{}, Stock: n.stock, Claims: n.ledger,
-		Decisions: checkout.NewDecisions(), Standings: checkout.NewStandings(n.ledger, time.Now),
+		Hasher: n.hasher, Board: n.board, Known: &checkout.Known{}, Stock: n.stock, Claims: n.doubted,
+		Decisions: checkout.NewDecisions(), Standings: checkout.NewStandings(n.doubted, time.Now),
 		Nonce: n.ticketNonce, Want: n.want, GiveBack: n.cashier.Cancel,
 	}
 	n.decided = map[shop.Status]*atomic.Int64{}
@@ -79,11 +81,11 @@ func (n *Node) wirePayments() {
 		n.reports[outcome] = &atomic.Int64{}
 	}
 	n.cashier = &cashier.Cashier{
-		Orders: n.ledger, Claims: n.ledger, Board: n.board, Now: n.ledger.Clock().Now,
+		Orders: n.doubted, Claims: n.doubted, Board: n.board, Now: n.ledger.Clock().Now,
 		Late: n.supplier.Fetch, Moved: n.moved, Count: func(o cashier.Outcome) { n.reports[o].Add(1) }, Log: n.options.Log,
 	}
 	n.expirer = &expiry.Expirer{
-		Holds: n.ledger, Orders: n.ledger, Clock: n.ledger.Clock(), Released: n.released, Leads: n.releases, Log: n.options.Log,
+		Holds: n.doubted, Orders: n.doubted, Clock: n.ledger.Clock(), Released: n.released, Leads: n.releases, Log: n.options.Log,
 	}
 	if n.sandbox != nil { // a nil *Provider in an interface is not nil
 		n.cashier.Provider, n.expirer.Provider = n.sandbox, n.sandbox

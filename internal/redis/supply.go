@@ -94,6 +94,18 @@ func (s *Stock) Start(ctx context.Context, bucket shop.Bucket, epoch int64) erro
 	return nil
 }
 
+// Remember implements stock.Supply: it settles no ticket, and tells the mark.
+func (s *Stock) Remember(ctx context.Context, bucket shop.Bucket, mark int64) error {
+	ctx, cancel := context.WithTimeout(ctx, callMax)
+	defer cancel()
+	k := s.client.shelf(bucket).keys
+	_, err := s.client.run(ctx, s.client.scripts.settle, []string{k.state, k.tickets, k.buyers}, []string{protocol, decimal(mark), "0", ""})
+	if err != nil {
+		return fmt.Errorf("raise the mark of %s: %w", bucket, err)
+	}
+	return nil
+}
+
 // ApplyGrant implements stock.Supply.
 func (s *Stock) ApplyGrant(ctx context.Context, bucket shop.Bucket, epoch int64, grant stock.Grant) error {
 	if grant.Number < 1 || grant.Quantity < 1 {

@@ -143,6 +143,10 @@ type Supply interface {
 	// changes nothing where the bucket is at that epoch or a later one.
 	Start(ctx context.Context, bucket shop.Bucket, epoch int64) error
 
+	// Remember raises the mark of a bucket that has state to the seq that the
+	// ledger has come to: a settlement tells it of decisions only.
+	Remember(ctx context.Context, bucket shop.Bucket, mark int64) error
+
 	// ApplyGrant adds the grant's units where its number is the last one + 1.
 	// A number already applied changes nothing; a gap, another epoch or a
 	// forgotten bucket is ErrForked or ErrUnknown. A number or a quantity

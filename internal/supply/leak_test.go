@@ -67,3 +67,23 @@ func TestAReclaimThatTheStockForgotBeginsANewEpoch(t *testing.T) {
 	}
 	h.covered()
 }
+
+// A ledger restored from before a payment lacks no decision, so only this mark
+// tells.
+func TestTheStockHearsHowFarTheLedgerHasComeWithoutATicket(t *testing.T) {
+	h := open(t, 2, 50)
+	h.tend()
+	h.publish(document(60))
+	want := h.stand().AsOf
+	for number := range 2 {
+		if got := h.shelf(number).Mark; got >= want {
+			t.Fatalf("bucket %d has heard of %d, and the ledger is at %d: nothing is left to tell", number, got, want)
+		}
+	}
+	h.tend()
+	for number := range 2 {
+		if got := h.shelf(number).Mark; got < want {
+			t.Errorf("bucket %d has heard of %d, want %d", number, got, want)
+		}
+	}
+}

@@ -100,7 +100,7 @@ func (s *Supplier) Tend(ctx context.Context, sale string) error {
 	}
 	for i := range views {
 		if views[i].err == nil {
-			views[i].err = s.mend(ctx, sale, &stand.Buckets[i], &views[i].shelf)
+			views[i].err = errors.Join(s.mend(ctx, sale, &stand.Buckets[i], &views[i].shelf), s.mark(ctx, sale, &stand, &views[i]))
 		}
 	}
 	return s.spread(ctx, sale, &stand, views)
@@ -176,6 +176,16 @@ func (s *Supplier) mend(ctx context.Context, sale string, row *ledger.BucketStan
 	}
 	*shelf = next
 	return nil
+}
+
+// mark tells the stock how far the ledger has come, so that one restored from
+// before is found out although it lacks no decision but a payment. Where tickets
+// wait, their settlement tells it.
+func (s *Supplier) mark(ctx context.Context, sale string, stand *ledger.Stand, v *view) error {
+	if v.shelf.Mark >= stand.AsOf || v.shelf.Tickets > 0 {
+		return nil
+	}
+	return s.Stock.Remember(ctx, shop.Bucket{Sale: sale, Number: v.number}, stand.AsOf)
 }
 
 func (s *Supplier) shelf(ctx context.Context, bucket shop.Bucket) (stock.Shelf, error) {

@@ -33,6 +33,7 @@ const (
 	Ticket     Call = "ticket"
 	Shelf      Call = "shelf"
 	Start      Call = "start"
+	Remember   Call = "remember"
 	ApplyGrant Call = "apply grant"
 	Reclaim    Call = "reclaim"
 )
@@ -132,6 +133,11 @@ func (f *Flaky) Shelf(ctx context.Context, bucket shop.Bucket) (stock.Shelf, err
 // Start implements stock.Supply.
 func (f *Flaky) Start(ctx context.Context, bucket shop.Bucket, epoch int64) error {
 	return f.pass(Start, func() error { return f.Supply.Start(ctx, bucket, epoch) })
+}
+
+// Remember implements stock.Supply.
+func (f *Flaky) Remember(ctx context.Context, bucket shop.Bucket, mark int64) error {
+	return f.pass(Remember, func() error { return f.Supply.Remember(ctx, bucket, mark) })
 }
 
 // ApplyGrant implements stock.Supply.

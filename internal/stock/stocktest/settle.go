@@ -1,6 +1,7 @@
 package stocktest
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/doorbuster/doorbuster/internal/shop"
@@ -43,7 +44,21 @@ func markIsKept(b *bench) {
 	wantMark(1 << 40)
 	b.resettle(stock.Settlement{Ticket: ticket, Verdict: shop.Returned, Live: 0, Mark: 1<<40 + 1}) // forgotten
 	wantMark(1<<40 + 1)
+	remember := func(mark int64) {
+		b.Helper()
+		if err := b.Supply.Remember(b.ctx, b.bucket, mark); err != nil {
+			b.Fatal(err)
+		}
+	}
+	remember(9)
+	wantMark(1<<40 + 1)
+	remember(1<<40 + 2)
+	wantMark(1<<40 + 2)
 	b.forget()
+	remember(1) // no state, nothing to remember it by
+	if _, err := b.Supply.Shelf(b.ctx, b.bucket); !errors.Is(err, stock.ErrUnknown) {
+		b.Fatalf("error is %v, want %v", err, stock.ErrUnknown)
+	}
 	b.start(1)
 	wantMark(0)
 }
