@@ -110,11 +110,18 @@ func (l *Ledger) tidy(ctx context.Context) error {
 		return err
 	}
 	w.copied = pages
+	l.copyAside(ctx)
+	return nil
+}
+
+// copyAside copies the log beside the commits. The caller holds l.mu and has made
+// the checkpointer busy.
+func (l *Ledger) copyAside(ctx context.Context) {
+	w := &l.copier
 	w.task.Go(func() {
 		defer w.busy.Store(false)
 		w.nearly.Store(l.copyFailed(w.chase(ctx)) == nil)
 	})
-	return nil
 }
 
 // chase copies the log while it grows, until a pass finds so little that a

@@ -98,7 +98,7 @@ func (l *Ledger) undo(ctx context.Context, t *tx, cause error) error {
 // die stops the ledger for ever: what is on disk is no longer known.
 func (l *Ledger) die(err error) error {
 	err = fmt.Errorf("sqlite: the ledger stopped: %w", err)
-	if before := l.queue.Stop(err); before == nil || errors.Is(before, errClosed) {
+	if l.queue.Stop(err) == nil { // Close comes after whoever may find this out
 		l.fatal <- err
 	}
 	return err

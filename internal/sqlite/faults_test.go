@@ -161,6 +161,21 @@ func TestAFullDiskRefusesTheBatchAndGoesOnWhenThereIsRoom(t *testing.T) {
 	b.sound()
 }
 
+// stopped returns what the ledger says has stopped it.
+func (b *book) stopped() error {
+	b.t.Helper()
+	select {
+	case err := <-b.Fatal():
+		if err == nil {
+			b.t.Fatal("no reason given")
+		}
+		return err
+	default:
+		b.t.Fatal("the ledger goes on")
+		return nil
+	}
+}
+
 func TestAFailedWriteEndsTheLedgerForEver(t *testing.T) {
 	b := newBook(t, t.TempDir())
 	b.mustSell(10)
@@ -171,26 +186,37 @@ func TestAFailedWriteEndsTheLedgerForEver(t *testing.T) {
 	if first == nil {
 		t.Fatal("decided without a disk")
 	}
-	select {
-	case err := <-b.Fatal():
-		if err == nil {
-			t.Error("no reason given")
-		}
-	default:
-		t.Fatal("the ledger goes on")
-	}
+	stopped := b.stopped()
 	if _, err := b.sell(1); err == nil || errors.Is(err, ledger.ErrFull) {
 		t.Errorf("error %v, want the one that stopped it", err)
 	}
 	if _, err := b.Stand(t.Context(), "s"); err == nil {
 		t.Error("a stopped ledger answers")
 	}
-	if err := b.Close(); err != nil {
-		t.Error(err)
+	if err := b.Close(); !errors.Is(err, stopped) {
+		t.Errorf("closed with %v, want what stopped it: %v", err, stopped)
 	}
 	again := &book{Ledger: open(t, sqlite.Options{Dir: b.dir, Now: time.Now}), t: t, sales: b.sales, n: b.n}
 	if got := again.held(); got < 10 || got > 11 {
 		t.Errorf("%d units held, want 10, or 11 where the write had happened", got)
+	}
+	again.sound()
+}
+
+func TestACopyThatFailsWhileTheLedgerClosesKeepsTheLog(t *testing.T) {
+	b := newBook(t, t.TempDir())
+	b.mustSell(10)
+	b.CopyUntilClose(t.Context())
+	if err, stopped := b.Close(), b.stopped(); !errors.Is(err, stopped) {
+		t.Errorf("closed with %v, want what stopped it: %v", err, stopped)
+	}
+	info, err := os.Stat(filepath.Join(b.dir, "ledger.db-wal"))
+	if err != nil || info.Size() == 0 {
+		t.Fatalf("the log is gone (%v), and with it what the disk never got", err)
+	}
+	again := &book{Ledger: open(t, sqlite.Options{Dir: b.dir, Now: time.Now}), t: t, sales: b.sales, n: b.n}
+	if got := again.held(); got != 10 {
+		t.Errorf("%d units held, want 10", got)
 	}
 	again.sound()
 }

@@ -125,7 +125,9 @@ func (l *Ledger) Clock() *ledger.Clock { return l.clock }
 func (l *Ledger) Fatal() <-chan error { return l.fatal }
 
 // Close ends the ledger and gives the folder back. Calls that still run are
-// waited for; later ones fail. Closing twice changes nothing.
+// waited for; later ones fail. It returns what stopped the ledger before, or while
+// the last of its log was copied: the log is kept then, for the next start to read.
+// Closing twice changes nothing.
 func (l *Ledger) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,16 +135,16 @@ func (l *Ledger) Close() error {
 		return nil
 	}
 	l.closed = true
-	before := l.queue.Stop(errClosed)
-	dead := before != nil && !errors.Is(before, errClosed)
-	l.copier.task.Wait()
-	var errs []error
+	l.copier.task.Wait() // its fsync may be the one that fails
+	died := l.queue.Stop(errClosed)
+	errs := []error{died}
 	if l.Books != nil {
 		errs = append(errs, l.Books.Close())
 	}
 	// After a failed fsync nothing may be written any more, and the last
-	// connection to close writes a checkpoint: the kernel ends it instead.
-	if !dead && l.desk != nil {
+	// connection to close writes a checkpoint, then removes the log: the kernel
+	// ends it instead.
+	if died == nil && l.desk != nil {
 		errs = append(errs, l.copier.close(), l.desk.close())
 	}
 	return errors.Join(append(errs, l.lock.Close())...)
