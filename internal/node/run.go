@@ -13,7 +13,8 @@ import (
 
 // Run serves until ctx ends, then drains: what is in flight is finished,
 // flushed, and the folder given back. A ledger that can no longer be trusted
-// ends it at once, with an error.
+// ends it at once, with an error, whenever that is found out: while buyers are
+// served, while they are seen out, or when the last write is brought to the disk.
 func (n *Node) Run(ctx context.Context) error {
 	if n.options.Config.Payments == "sandbox" {
 		n.options.Log.Warn("payments are a sandbox: nobody pays real money; --payments none leaves them to the shop's own cashier")
@@ -31,8 +32,13 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.options.Log.Info("stopping: no new buyers; what is in flight is finished")
 	buyers()
-	err = errors.Join(err, n.drain(served, operators))
+	if err = errors.Join(err, n.drain(served, operators)); errors.Is(err, errFatal) {
+		return err
+	}
 	crew.stop()
+	if died := n.died(); died != nil {
+		return errors.Join(err, died)
+	}
 	return errors.Join(err, n.Close())
 }
 
@@ -53,13 +59,26 @@ func (n *Node) openDoors(ctx context.Context) (served doors, closeBuyers, closeO
 // errFatal says that the ledger's state on disk is not known.
 var errFatal = errors.New("the ledger cannot be trusted to have written; start again to read what is on disk")
 
+// fatal is what Run returns of a ledger that stopped because of err.
+func fatal(err error) error { return fmt.Errorf("%w: %w", errFatal, err) }
+
+// died returns why the ledger has stopped; nil: it has not.
+func (n *Node) died() error {
+	select {
+	case err := <-n.ledger.Fatal():
+		return fatal(err)
+	default:
+		return nil
+	}
+}
+
 // watch waits for a reason to stop.
 func (n *Node) watch(ctx context.Context, crew *crew, served doors) error {
 	select {
 	case <-ctx.Done():
 		return nil
 	case err := <-n.ledger.Fatal():
-		return fmt.Errorf("%w: %w", errFatal, err)
+		return fatal(err)
 	case err := <-crew.failed:
 		return err
 	case err := <-served.buyers:
@@ -90,7 +109,7 @@ func (n *Node) drain(served doors, closeOperators func()) error {
 				faults = append(faults, err)
 			}
 		case err := <-n.ledger.Fatal():
-			return fmt.Errorf("%w: %w", errFatal, err)
+			return fatal(err)
 		case <-timer.C:
 			return fmt.Errorf("some requests were still open after %s", drainMax)
 		}
