@@ -29,7 +29,8 @@ type Options struct {
 
 // Ledger is the truth in a database. It keeps ledger.Claims, Orders, Holds,
 // Supply, Sales, Books and Lists. Calls may come from any goroutine. What ends a
-// connection ends a call, never the ledger: the next call finds another one.
+// connection ends a call, never the ledger: the next call finds another one. Only
+// a rule that panics ends it.
 type Ledger struct {
 	*Books
 	options  Options
@@ -38,6 +39,7 @@ type Ledger struct {
 	wall     *serverWall // nil where Options.Now is the wall clock
 	names    catalogue
 	queue    convoy.Convoy[*job]
+	fatal    chan error
 	looks    ledger.Looks
 	pace     pace
 	id       string
@@ -63,7 +65,7 @@ func Open(ctx context.Context, options Options) (_ *Ledger, err error) {
 		begin := options.Now()
 		options.Ticks = func() time.Duration { return options.Now().Sub(begin) }
 	}
-	l := &Ledger{options: options, looks: ledger.Looks{For: ledger.LooksFor}}
+	l := &Ledger{options: options, fatal: make(chan error, 1), looks: ledger.Looks{For: ledger.LooksFor}}
 	l.queue = convoy.Convoy[*job]{Max: groupMax, Lead: l.lead}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(explain(err), l.Close())
@@ -167,8 +169,10 @@ func (l *Ledger) SetBuckets(n int) { l.options.Buckets = n }
 // one sentence each.
 func (l *Ledger) Warnings() []string { return l.warnings }
 
-// Fatal never yields: what goes wrong in a database ends a call, not the node.
-func (l *Ledger) Fatal() <-chan error { return nil }
+// Fatal yields one error when a rule panicked in the middle of a transaction: no
+// order changes here from then on, and the node must end. What goes wrong in the
+// database ends a call, not the node.
+func (l *Ledger) Fatal() <-chan error { return l.fatal }
 
 // Close waits for calls that still run and closes every connection. Closing
 // twice changes nothing.

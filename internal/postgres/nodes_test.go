@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -317,4 +318,42 @@ func TestManyTicketsAtOnceTakeSeveralBlocksOfNumbers(t *testing.T) {
 	if err != nil || len(seen) < 5000 {
 		t.Errorf("%d lines, %v", len(seen), err)
 	}
+}
+
+func TestARuleThatPanicsEndsTheNodeAndLeavesTheOthersTheSale(t *testing.T) {
+	one := newBook(t, server.database(t))
+	other := one.beside()
+	order := one.mustDecide(one.tickets("s", 1))[0].Order.ID
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic does not reach whoever called")
+			}
+		}()
+		t.Error(one.Panic(t.Context(), order))
+	}()
+	var stopped error
+	select {
+	case stopped = <-one.Fatal():
+	default:
+		t.Error("the ledger goes on")
+	}
+	cancellation := ledger.Cancellation{Order: order, Buyer: "nobody"}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := one.Cancel(ctx, cancellation); stopped == nil || !errors.Is(err, stopped) {
+		t.Errorf("error %v, want what stopped it: %v", err, stopped)
+	}
+	other.mustDecide(one.tickets("s", 1))
+	closed := make(chan error, 1)
+	go func() { closed <- one.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the transaction's connection was never given back")
+	}
+	other.sound()
 }

@@ -2,8 +2,10 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/ledger/convoy"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -25,6 +27,27 @@ const groupMax = 128
 
 // lead runs what waits.
 func (l *Ledger) lead(ctx context.Context, group []*job) {
+	over := false
+	defer func() {
+		if !over { // a rule panicked
+			l.die(convoy.ErrPanicked)
+		}
+	}()
+	l.runGroup(ctx, group)
+	over = true
+}
+
+// die stops changes of orders for ever, so that the node ends in plain sight and
+// does not sell what nobody can pay for. Other nodes go on.
+func (l *Ledger) die(err error) {
+	err = fmt.Errorf("postgres: the ledger stopped: %w", err)
+	if l.queue.Stop(err) == nil {
+		l.fatal <- err
+	}
+}
+
+// runGroup gives each job its outcome.
+func (l *Ledger) runGroup(ctx context.Context, group []*job) {
 	err := l.runJobs(ctx, group)
 	for _, j := range group {
 		fault := err

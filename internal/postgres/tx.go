@@ -63,8 +63,7 @@ func (l *Ledger) transact(ctx context.Context, pool *pgxpool.Pool, do func(ctx c
 		if err != nil {
 			return err
 		}
-		err = l.attempt(own, &tx{l: l, conn: conn.Conn(), blocks: blocks, again: attempt > 1}, do)
-		conn.Release()
+		err = l.attempt(own, conn, &tx{l: l, blocks: blocks, again: attempt > 1}, do)
 		switch {
 		case errors.Is(err, errCrowded):
 			blocks *= 2
@@ -96,9 +95,12 @@ func acquire(caller, call context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, e
 	return conn, nil
 }
 
-// attempt runs do and undoes what it left unfinished. A connection that fails
-// here is closed, which undoes as well.
-func (l *Ledger) attempt(ctx context.Context, t *tx, do func(ctx context.Context, t *tx) error) error {
+// attempt runs do and undoes what it left unfinished, then gives the connection
+// back. One that fails here is closed, which undoes as well; so is one whose
+// transaction is open still because a rule panicked.
+func (l *Ledger) attempt(ctx context.Context, conn *pgxpool.Conn, t *tx, do func(ctx context.Context, t *tx) error) error {
+	defer conn.Release()
+	t.conn = conn.Conn()
 	err := do(ctx, t)
 	if status := t.conn.PgConn().TxStatus(); !t.conn.IsClosed() && status != 'I' {
 		_, undone := t.conn.Exec(ctx, "ROLLBACK")

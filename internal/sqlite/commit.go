@@ -7,6 +7,7 @@ import (
 
 	"github.com/doorbuster/doorbuster/internal/crash"
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/ledger/convoy"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -24,6 +25,19 @@ func (l *Ledger) commit(ctx context.Context, group []*job) error {
 	if l.closed {
 		return errClosed
 	}
+	over := false
+	defer func() {
+		if !over { // a rule panicked: the transaction is open still
+			_ = l.die(convoy.ErrPanicked)
+		}
+	}()
+	err := l.transact(ctx, group)
+	over = true
+	return err
+}
+
+// transact is commit, of an open ledger. The caller holds l.mu.
+func (l *Ledger) transact(ctx context.Context, group []*job) error {
 	for {
 		t := &tx{writer: l.desk, names: l.names.Load(), now: l.clock.Now()}
 		err := t.exec(ctx, "BEGIN IMMEDIATE")

@@ -31,3 +31,13 @@ func (l *Ledger) CopyUntilClose(ctx context.Context) {
 	w.busy.Store(true)
 	l.copyAside(context.WithoutCancel(ctx))
 }
+
+// Panic runs a transaction whose rule panics when it has written.
+func (l *Ledger) Panic(ctx context.Context) error {
+	return l.write(ctx, func(ctx context.Context, t *tx) error {
+		if err := t.write(ctx, "UPDATE accounts SET units = units + 1"); err != nil {
+			return err
+		}
+		panic("a rule's")
+	})
+}

@@ -203,6 +203,34 @@ func TestAFailedWriteEndsTheLedgerForEver(t *testing.T) {
 	again.sound()
 }
 
+func TestARuleThatPanicsEndsTheLedgerForEver(t *testing.T) {
+	b := newBook(t, t.TempDir())
+	b.mustSell(10)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic does not reach whoever called")
+			}
+		}()
+		t.Error(b.Panic(t.Context()))
+	}()
+	stopped := b.stopped()
+	if _, err := b.sell(1); !errors.Is(err, stopped) {
+		t.Errorf("error %v, want what stopped it: %v", err, stopped)
+	}
+	if err := b.Close(); !errors.Is(err, stopped) {
+		t.Errorf("closed with %v, want what stopped it: %v", err, stopped)
+	}
+	killed := filepath.Join(t.TempDir(), "killed") // this process keeps the locks of the open transaction
+	copyFolder(t, b.dir, killed)
+	again := &book{Ledger: open(t, sqlite.Options{Dir: killed, Now: time.Now}), t: t, sales: b.sales, n: b.n}
+	if got := again.held(); got != 10 {
+		t.Errorf("%d units held, want 10", got)
+	}
+	again.sound()
+	again.mustSell(1)
+}
+
 func TestACopyThatFailsWhileTheLedgerClosesKeepsTheLog(t *testing.T) {
 	b := newBook(t, t.TempDir())
 	b.mustSell(10)

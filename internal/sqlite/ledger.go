@@ -120,8 +120,9 @@ func pragmas() []string {
 func (l *Ledger) Clock() *ledger.Clock { return l.clock }
 
 // Fatal yields one error when the ledger can no longer tell what is on its
-// disk: a failed fsync, or a commit of unknown outcome. Every call fails from
-// then on, and the process must end at once without another write.
+// disk: a failed fsync, a commit of unknown outcome, or a rule that panicked in the
+// middle of a transaction. Every call fails from then on, and the process must end
+// at once without another write.
 func (l *Ledger) Fatal() <-chan error { return l.fatal }
 
 // Close ends the ledger and gives the folder back. Calls that still run are

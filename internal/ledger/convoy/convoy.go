@@ -6,9 +6,13 @@ package convoy
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 )
+
+// ErrPanicked stops a convoy whose Lead panicked.
+var ErrPanicked = errors.New("the code of a transaction panicked")
 
 // Convoy is where callers wait for their job to be run. Max and Lead are set
 // before the first call.
@@ -16,7 +20,8 @@ type Convoy[J any] struct {
 	// Max bounds the jobs of one group, so that the first of them does not wait
 	// for a crowd behind it.
 	Max int
-	// Lead runs a group. A job keeps its own outcome. ctx does not end.
+	// Lead runs a group. A job keeps its own outcome. ctx does not end. A panic ends
+	// the convoy and goes on to whoever called Run: nobody knows how far it got.
 	Lead func(ctx context.Context, group []J)
 	// Alone reports whether a job shares with no other; nil: every one does.
 	Alone func(job J) bool
@@ -36,7 +41,8 @@ type place[J any] struct {
 }
 
 // Run returns when the job was run, with others or alone. An error says that
-// it was not: ctx ended before its turn, or the convoy was stopped.
+// it was not: ctx ended before its turn, or the convoy was stopped. Only where its
+// own group panicked, it may have been run.
 func (c *Convoy[J]) Run(ctx context.Context, job J) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -112,12 +118,27 @@ func (c *Convoy[J]) leave(p *place[J]) bool {
 // lead runs what waits, the leader's own job among it.
 func (c *Convoy[J]) lead(ctx context.Context, own *place[J]) {
 	group, err := c.take()
-	if err == nil {
-		jobs := make([]J, len(group))
-		for i, p := range group {
-			jobs[i] = p.job
+	// Whoever called may outlive a panic; those who wait must hear of it.
+	defer func() { c.dismiss(group, own, err) }()
+	if err != nil {
+		return
+	}
+	jobs := make([]J, len(group))
+	for i, p := range group {
+		jobs[i] = p.job
+	}
+	err = ErrPanicked // until Lead returns
+	c.Lead(ctx, jobs)
+	err = nil
+}
+
+// dismiss hands the lead on and wakes the group. err is what kept it from being
+// run to its end, and stops the convoy, unless something else did.
+func (c *Convoy[J]) dismiss(group []*place[J], own *place[J], err error) {
+	if err != nil {
+		if before := c.Stop(err); before != nil {
+			err = before
 		}
-		c.Lead(ctx, jobs)
 	}
 	c.pass()
 	for _, p := range group {

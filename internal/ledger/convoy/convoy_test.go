@@ -177,3 +177,39 @@ func TestACrowdIsRunOnceEach(t *testing.T) {
 	}
 	crowd.Wait()
 }
+
+func TestAPanicEndsTheConvoyAndNobodyWaitsForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		let := make(chan struct{})
+		c := &Convoy[*job]{Max: 2, Lead: func(_ context.Context, group []*job) {
+			if group[0].number == 0 {
+				<-let
+				return
+			}
+			panic("a rule's")
+		}}
+		jobs := numbered(false, false, false, false)
+		panicked, told := make([]any, len(jobs)), make([]error, len(jobs))
+		var all sync.WaitGroup
+		for i, j := range jobs { // 0; 1 leads 2 and panics; 3 waits for them
+			all.Go(func() {
+				defer func() { panicked[i] = recover() }()
+				told[i] = c.Run(t.Context(), j)
+			})
+			synctest.Wait()
+		}
+		close(let)
+		all.Wait()
+		for i, want := range []struct {
+			panics bool
+			err    error
+		}{{}, {panics: true}, {err: ErrPanicked}, {err: ErrPanicked}} {
+			if got := panicked[i] != nil; got != want.panics || !errors.Is(told[i], want.err) {
+				t.Errorf("job %d: panicked %v, error %v; want %+v", i, panicked[i], told[i], want)
+			}
+		}
+		if err := c.Run(t.Context(), &job{}); !errors.Is(err, ErrPanicked) || !errors.Is(c.Err(), ErrPanicked) {
+			t.Errorf("error %v after the panic, want %v", err, ErrPanicked)
+		}
+	})
+}
