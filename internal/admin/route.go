@@ -7,6 +7,7 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -56,7 +57,23 @@ func (d *Door) Handler() http.Handler {
 		open.Handle(pattern, d.nearOrToken(d.choose(methods{http.MethodGet: handler, http.MethodPost: handler})))
 	}
 	open.HandleFunc("/", d.nowhere)
-	return d.plainPaths(open)
+	return d.logPanics(d.plainPaths(open))
+}
+
+// logPanics tells of a request's panic and cuts its connection: half of the answer
+// may have been sent. The server itself would tell of it among its small talk.
+func (d *Door) logPanics(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			fault := recover()
+			if fault == nil {
+				return
+			}
+			d.Log.Error("an operator's request panicked", "route", r.Pattern, "panic", fault, "stack", string(debug.Stack()))
+			panic(http.ErrAbortHandler) //nolint:forbidigo // the server's own way to cut a connection, and to add no line
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // choose finds the method's handler, or says which methods there are.

@@ -2,9 +2,11 @@ package admin_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -127,5 +129,29 @@ func TestAnAuditTakesAsLongAsItTakes(t *testing.T) {
 	h.door.Handler().ServeHTTP(answer, request)
 	if answer.Code != http.StatusOK {
 		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+}
+
+func TestAPanicIsLoggedAtTheUsualLevel(t *testing.T) {
+	h := open(t)
+	var log bytes.Buffer
+	h.door.Log = slog.New(slog.NewTextHandler(&log, nil)) // INFO and above
+	h.door.Health = func() admin.Health { panic("a handler's") }
+	address, stop := h.serve()
+	response, err := http.Get("http://" + address + "/readyz")
+	if err == nil {
+		_ = response.Body.Close()
+		t.Errorf("status %d, want the connection cut: an answer may have begun", response.StatusCode)
+	}
+	if err := stop(); !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("Serve returned %v", err)
+	}
+	for _, part := range []string{"level=ERROR", "route=/readyz", `panic="a handler's"`, "sayHealth"} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("the log lacks %s: %s", part, log.String())
+		}
+	}
+	if n := strings.Count(log.String(), "level="); n != 1 {
+		t.Errorf("%d lines, want one: %s", n, log.String())
 	}
 }
