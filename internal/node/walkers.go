@@ -30,8 +30,13 @@ func muster(ctx context.Context, walkers map[string]walker) *crew {
 			if ctx.Err() != nil {
 				return
 			}
+			if err == nil {
+				err = fmt.Errorf("%s ended by itself, without being told to", name)
+			} else {
+				err = fmt.Errorf("%s ended: %w", name, err)
+			}
 			select {
-			case c.failed <- fmt.Errorf("%s ended: %w", name, err):
+			case c.failed <- err:
 			default: // the first one is reported
 			}
 		})
