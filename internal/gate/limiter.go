@@ -171,8 +171,13 @@ func (l *Limiter) longest() time.Duration {
 	return time.Duration(l.cost+uint64(skew)) << tickShift //nolint:gosec // ParseRate bounds it
 }
 
-// refusal returns the refusal that tells to wait so long, in whole seconds.
+// refusal returns the refusal that tells to wait so long, in whole seconds. The
+// wait may be another machine's word, which may be anything, and the limiter off.
 func (l *Limiter) refusal(wait time.Duration) error {
+	wait = min(max(0, wait), refillMax)
+	if l.off() {
+		return tooMany(time.Duration(seconds(wait)) * time.Second)
+	}
 	return l.refusals[min(int(seconds(wait)), len(l.refusals)-1)]
 }
 

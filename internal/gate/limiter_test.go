@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/maphash"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -227,10 +228,25 @@ func TestARefusalTellsTheWaitInWholeSeconds(t *testing.T) {
 		1001 * time.Millisecond: 2 * time.Second,
 		10 * time.Second:        10 * time.Second,
 		time.Hour:               11 * time.Second, // never told: the longest there is
+		0:                       0,
+		-time.Hour:              0, // another machine's
+		math.MaxInt64:           11 * time.Second,
 	} {
 		no, ok := errors.AsType[shop.Refusal](limiter.refusal(wait))
 		if !ok || no.Code != shop.TooManyRequests || no.RetryAfter != want {
 			t.Errorf("refusal(%s) = %v after %s, want too_many_requests after %s", wait, no.Code, no.RetryAfter, want)
+		}
+	}
+}
+
+func TestALimiterThatIsOffStillSaysANoOfAnothers(t *testing.T) {
+	var none *Limiter
+	for name, limiter := range map[string]*Limiter{"off": NewLimiter(Rate{}, 8), "none": none} {
+		for wait, want := range map[time.Duration]time.Duration{-time.Hour: 0, 0: 0, 1: time.Second, math.MaxInt64: time.Hour} {
+			no, ok := errors.AsType[shop.Refusal](limiter.refusal(wait))
+			if !ok || no.Code != shop.TooManyRequests || no.RetryAfter != want {
+				t.Errorf("%s: refusal(%s) = %v after %s, want too_many_requests after %s", name, wait, no.Code, no.RetryAfter, want)
+			}
 		}
 	}
 }
