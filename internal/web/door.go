@@ -3,6 +3,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -81,8 +82,8 @@ func (d *Door) handle(ctx context.Context, rc *fasthttp.RequestCtx) {
 		defer d.budgets(rc, route)
 	}
 	method := rc.Method()
-	if route.crossOrigin() {
-		d.allowOrigin(rc)
+	if route.crossOrigin() || (route == nowhere && bytes.HasPrefix(pathOf(rc), []byte("/api/"))) {
+		d.allowOrigin(rc, rc.Request.Header.Peek("Origin"))
 	}
 	switch {
 	case !d.knowsHost(rc.Host()):

@@ -32,6 +32,7 @@ type framer struct {
 // read, and is good only for a request that came in one piece.
 type glimpse struct {
 	host, key, authorization []byte
+	origin                   []byte // good after a fault, too: nothing more is read then
 	contentType              []byte
 	length                   int    // of its body
 	forwarded                []byte // the line that names whom it was forwarded for; nil: none does
@@ -237,6 +238,8 @@ func (f *framer) only(name []byte, want string, field fields, value []byte) faul
 	switch field {
 	case fieldHost:
 		f.seen.host = trim(value)
+	case fieldOrigin:
+		f.seen.origin = trim(value)
 	case fieldType:
 		f.seen.contentType = value
 	case fieldAuthorization:

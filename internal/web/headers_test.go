@@ -37,6 +37,8 @@ func TestPagesOfOtherOriginsMayReadWhatIsConfigured(t *testing.T) {
 			h.open()
 			header := http.Header{"Origin": {c.origin}, "Access-Control-Request-Method": {"POST"}}
 			answers := map[string]reply{
+				"nowhere":   h.do(call{path: "/api/v1/nowhere", header: header}),
+				"too large": h.do(call{method: "POST", path: toRetro, header: header, body: strings.Repeat(" ", 5000)}),
 				"state":     h.do(call{path: "/s/retro-85/state.json", header: header}),
 				"a refusal": h.do(call{method: "POST", path: toRetro, header: header}),
 				"preflight": h.do(call{method: "OPTIONS", path: toRetro, header: header}),

@@ -17,7 +17,7 @@ const exposed = "Location, Retry-After, Date, Age"
 // allowOrigin lets scripts of the shop's own pages read the answer. There are
 // no cookies, so credentials are never allowed. Only configured text goes into
 // the answer, never what the request says.
-func (d *Door) allowOrigin(rc *fasthttp.RequestCtx) {
+func (d *Door) allowOrigin(rc *fasthttp.RequestCtx, origin []byte) {
 	if len(d.Options.PageOrigins) == 0 {
 		return
 	}
@@ -25,7 +25,7 @@ func (d *Door) allowOrigin(rc *fasthttp.RequestCtx) {
 	allowed := "*"
 	if d.Options.PageOrigins[0] != "*" {
 		h.Set("Vary", "Origin") // whatever this request's is: caches hold it against the next one
-		allowed = d.originOf(rc.Request.Header.Peek("Origin"))
+		allowed = d.originOf(origin)
 	}
 	if allowed == "" {
 		return

@@ -174,9 +174,10 @@ func (d *Door) fault(rc *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		what = late
 	}
+	rc.Response.Reset()
 	if ours {
 		c.linger()
+		d.allowOrigin(rc, c.frame.seen.origin) // which route it was for is not known
 	}
-	rc.Response.Reset()
 	d.refuse(rc, what.refusal())
 }
