@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,26 @@ func TestASaleRunsFromTheOrderToTheBooks(t *testing.T) {
 	}
 	if status, _ := h.call("GET", h.operators("/readyz"), "", ""); status != 200 {
 		t.Errorf("readyz: got %d", status)
+	}
+}
+
+func TestWhoeverAsksAfterACancellationHasTheUnit(t *testing.T) {
+	h := start(t, filepath.Join(t.TempDir(), "data"), sale(1, 100))
+	for i := range 5 {
+		key := strconv.Itoa(i)
+		status, order := h.order("ann", key)
+		if status != 201 {
+			t.Fatalf("got %d %v", status, order)
+		}
+		h.until("it is sold out", func() bool { _, item := h.state(); return item == "sold_out" })
+		if status, answer := h.call("POST", h.buyers("/api/v1/orders/"+order["id"].(string)+"/cancel"), h.token("ann"), ""); status != 200 {
+			t.Fatalf("cancel: %d %v", status, answer)
+		}
+		status, order = h.order("bob", key)
+		if status != 201 {
+			t.Fatalf("got %d %v, want the unit that came back", status, order)
+		}
+		h.give(order["id"].(string))
 	}
 }
 

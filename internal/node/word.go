@@ -116,6 +116,16 @@ func (n *Node) moved(order shop.Order) {
 	n.touch(order.Sale)
 }
 
+// giveBack cancels an order for its buyer, and waits until the board shows the
+// units: whoever asks next must not hear "sold out".
+func (n *Node) giveBack(ctx context.Context, cancellation ledger.Cancellation) (shop.Order, error) {
+	order, err := n.cashier.Cancel(ctx, cancellation)
+	if err == nil {
+		await(n.herald.Touch(order.Sale))
+	}
+	return order, err
+}
+
 // released hears of sales to which units came back.
 func (n *Node) released(sales []string) {
 	for _, sale := range sales {
