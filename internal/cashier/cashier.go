@@ -76,11 +76,11 @@ func (c *Cashier) Order(ctx context.Context, id shop.ClaimID) (shop.Order, strin
 	return order, c.returnTo(&order), nil
 }
 
-// Start returns the address at which the buyer pays for the order. Calling it
+// Start returns the address at which the order's owner pays for it. Calling it
 // again leads to the same payment.
-func (c *Cashier) Start(ctx context.Context, buyer string, id shop.ClaimID) (string, error) {
+func (c *Cashier) Start(ctx context.Context, who gate.Identity, id shop.ClaimID) (string, error) {
 	order, err := c.Claims.Order(ctx, id)
-	if errors.Is(err, ledger.ErrNotFound) || (err == nil && order.Buyer != buyer) {
+	if errors.Is(err, ledger.ErrNotFound) || (err == nil && !who.Owns(&order)) {
 		return "", shop.Refusal{Code: shop.NotFound, Detail: "You have no such order."}
 	}
 	if err != nil {

@@ -28,7 +28,7 @@ func wantRefusal(t *testing.T, err error, code shop.Code) {
 func TestABuyerPaysAndTheOrderIsPaid(t *testing.T) {
 	visit(t, func(t *testing.T, w *town) {
 		order := w.buy(t, "eu-42", "ann")
-		address, err := w.cashier.Start(t.Context(), "ann", order.ID)
+		address, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func TestABuyerPaysAndTheOrderIsPaid(t *testing.T) {
 		if w.count(cashier.Paid) != 1 || w.moved == 0 {
 			t.Errorf("%d payments counted, %d moves told; want both", w.count(cashier.Paid), w.moved)
 		}
-		_, err = w.cashier.Start(t.Context(), "ann", order.ID)
+		_, err = w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 		wantRefusal(t, err, shop.WrongStatus)
 	})
 }
@@ -49,24 +49,26 @@ func TestABuyerPaysAndTheOrderIsPaid(t *testing.T) {
 func TestOnlyTheOrdersOwnBuyerPaysInTime(t *testing.T) {
 	visit(t, func(t *testing.T, w *town) {
 		order, free := w.buy(t, "eu-42", "ann"), w.buy(t, "free", "bob")
-		_, err := w.cashier.Start(t.Context(), "bob", order.ID)
+		_, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "bob"}, order.ID)
 		wantRefusal(t, err, shop.NotFound)
-		_, err = w.cashier.Start(t.Context(), "ann", shop.ClaimID{9})
+		_, err = w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann", Sale: "another"}, order.ID)
 		wantRefusal(t, err, shop.NotFound)
-		_, err = w.cashier.Start(t.Context(), "bob", free.ID)
+		_, err = w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, shop.ClaimID{9})
+		wantRefusal(t, err, shop.NotFound)
+		_, err = w.cashier.Start(t.Context(), gate.Identity{Buyer: "bob"}, free.ID)
 		wantRefusal(t, err, shop.WrongStatus)
 
 		w.ledger.Fail(ledger.ErrFull)
-		if _, err = w.cashier.Start(t.Context(), "ann", order.ID); !errors.Is(err, ledger.ErrFull) {
+		if _, err = w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID); !errors.Is(err, ledger.ErrFull) {
 			t.Errorf("without a ledger: %v", err)
 		}
 		time.Sleep(2 * time.Minute) // nobody can expire it meanwhile
 		w.ledger.Fail(nil)
-		_, err = w.cashier.Start(t.Context(), "ann", order.ID)
+		_, err = w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 		wantRefusal(t, err, shop.WrongStatus)
 
 		w.cashier.Provider = nil
-		_, err = w.cashier.Start(t.Context(), "cid", w.buy(t, "eu-42", "cid").ID)
+		_, err = w.cashier.Start(t.Context(), gate.Identity{Buyer: "cid"}, w.buy(t, "eu-42", "cid").ID)
 		wantRefusal(t, err, shop.NotFound)
 	})
 }
@@ -80,12 +82,12 @@ func TestAShopsOwnCheckoutIsWhereItsOrdersArePaid(t *testing.T) {
 		w.cashier.Board.Post(&gate.Notice{Sale: own, Phase: shop.Open})
 		for name, provider := range map[string]payments.Provider{"beside the node's cashier": w.cashier.Provider, "alone": nil} {
 			w.cashier.Provider = provider
-			address, err := w.cashier.Start(t.Context(), "ann", order.ID)
+			address, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 			if want := "https://brand.example/checkout?order=" + order.ID.String(); err != nil || address != want {
 				t.Errorf("%s: paid at %q, %v, want %q", name, address, err, want)
 			}
 		}
-		_, err := w.cashier.Start(t.Context(), "bob", order.ID)
+		_, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "bob"}, order.ID)
 		wantRefusal(t, err, shop.NotFound)
 	})
 }
@@ -94,12 +96,12 @@ func TestASaleWithoutAPageOfItsOwnLeadsBackToOurs(t *testing.T) {
 	visit(t, func(t *testing.T, w *town) {
 		order := w.buy(t, "eu-42", "ann")
 		w.cashier.Board = emptyBoard()
-		_, err := w.cashier.Start(t.Context(), "ann", order.ID)
+		_, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 		wantRefusal(t, err, shop.Unavailable) // not yet
 		own := sale()
 		own.PageURL = ""
 		w.cashier.Board.Post(&gate.Notice{Sale: own})
-		address, err := w.cashier.Start(t.Context(), "ann", order.ID)
+		address, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +114,7 @@ func TestASaleWithoutAPageOfItsOwnLeadsBackToOurs(t *testing.T) {
 func TestACancelledOrdersPageTakesNoMoney(t *testing.T) {
 	visit(t, func(t *testing.T, w *town) {
 		order := w.buy(t, "eu-42", "ann")
-		address, err := w.cashier.Start(t.Context(), "ann", order.ID)
+		address, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +137,7 @@ func TestACancelledOrdersPageTakesNoMoney(t *testing.T) {
 func TestTheMerchantsOwnReportEndsThePage(t *testing.T) {
 	visit(t, func(t *testing.T, w *town) {
 		order := w.buy(t, "eu-42", "ann")
-		address, err := w.cashier.Start(t.Context(), "ann", order.ID)
+		address, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +158,7 @@ func TestAnEventIsAcknowledgedOnlyWhenTheLedgerHasIt(t *testing.T) {
 	for _, fault := range []error{ledger.ErrFull, errLine} {
 		visit(t, func(t *testing.T, w *town) {
 			order := w.buy(t, "eu-42", "ann")
-			address, err := w.cashier.Start(t.Context(), "ann", order.ID)
+			address, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +220,7 @@ func TestMoneyThatPaysNothingIsKeptForRefund(t *testing.T) {
 func TestTheCallbackTurnsAwayWhatIsNoEvent(t *testing.T) {
 	visit(t, func(t *testing.T, w *town) {
 		order := w.buy(t, "eu-42", "ann")
-		address, err := w.cashier.Start(t.Context(), "ann", order.ID)
+		address, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 		if err != nil {
 			t.Fatal(err)
 		}

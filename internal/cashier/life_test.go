@@ -120,7 +120,7 @@ func (w *town) live(t *testing.T, steps []step, seed uint64) string {
 		order, here := orders[step.n%len(orders)], w.at(step.n/100)
 		switch step.action {
 		case "start":
-			if page, err := here.cashier.Start(t.Context(), order.Buyer, order.ID); err == nil {
+			if page, err := here.cashier.Start(t.Context(), gate.Identity{Buyer: order.Buyer}, order.ID); err == nil {
 				pages = append(pages, page)
 			}
 		case "pay", "decline", "leave":

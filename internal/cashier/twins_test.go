@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/cashier"
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/payments/paymentstest"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -25,7 +26,7 @@ func visitBoth(t *testing.T, play func(t *testing.T, here, there *town)) {
 func (w *town) begin(t *testing.T) (shop.Order, string) {
 	t.Helper()
 	order := w.buy(t, "eu-42", "ann")
-	address, err := w.cashier.Start(t.Context(), "ann", order.ID)
+	address, err := w.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func (w *town) wantSound(t *testing.T) {
 func TestABuyerPaysAtAnotherNodeThanWhereTheyBegan(t *testing.T) {
 	visitBoth(t, func(t *testing.T, here, there *town) {
 		order, address := here.begin(t)
-		if again, err := there.cashier.Start(t.Context(), "ann", order.ID); err != nil || again != address {
+		if again, err := there.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID); err != nil || again != address {
 			t.Errorf("the other node leads to %q (%v), want %q", again, err, address)
 		}
 		back := "https://brand.example/drop#order=" + order.ID.String()
@@ -117,7 +118,7 @@ func TestMoneyOfANodeThatWasAwayIsALatePayment(t *testing.T) {
 func TestAnOrderCalledOffAtOneNodeTakesNoMoneyAtAnother(t *testing.T) {
 	visitBoth(t, func(t *testing.T, here, there *town) {
 		order, address := here.begin(t)
-		if _, err := there.cashier.Start(t.Context(), "ann", order.ID); err != nil {
+		if _, err := there.cashier.Start(t.Context(), gate.Identity{Buyer: "ann"}, order.ID); err != nil {
 			t.Fatal(err)
 		}
 		here.merchant(t, step{action: "cancel"}, &order)

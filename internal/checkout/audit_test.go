@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/audit"
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/supply"
 )
@@ -80,7 +81,7 @@ func (r *road) visitor(i int) {
 		var err error
 		switch (i + try) % 3 {
 		case 0:
-			_, err = r.desk.Cancel(context.Background(), buyer, order.ID)
+			_, err = r.desk.Cancel(context.Background(), gate.Identity{Buyer: buyer}, order.ID)
 		case 1:
 			_, err = r.ledger.Pay(context.Background(), ledger.Payment{Order: order.ID, Reference: fmt.Sprint(i, try)})
 		}

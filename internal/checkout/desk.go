@@ -97,30 +97,33 @@ func (d *Desk) KnownClaim(sale, buyer, key string) bool {
 	return d.Known.Claim(d.Hasher.Claim(sale, buyer, key))
 }
 
-// Order returns the buyer's order as it now is. Somebody else's is not found.
-func (d *Desk) Order(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, error) {
+// Order returns an order as it now is. One that who does not own is not found.
+func (d *Desk) Order(ctx context.Context, who gate.Identity, id shop.ClaimID) (shop.Order, error) {
 	order, err := d.Claims.Order(ctx, id)
 	if errors.Is(err, ledger.ErrNotFound) && d.Known.Claim(id) {
-		pending, found, fault := d.undecided(ctx, buyer, id)
+		pending, found, fault := d.undecided(ctx, who, id)
 		if found || fault != nil {
 			return pending, fault
 		}
 		order, err = d.Claims.Order(ctx, id) // decided and settled between the two looks
 	}
-	if err != nil || order.Buyer != buyer {
+	if err != nil || !who.Owns(&order) {
 		return shop.Order{}, notFoundOr(err)
 	}
 	return order, nil
 }
 
 // undecided returns the buyer's order as its ticket tells it.
-func (d *Desk) undecided(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, bool, error) {
+func (d *Desk) undecided(ctx context.Context, who gate.Identity, id shop.ClaimID) (shop.Order, bool, error) {
 	for _, notice := range d.Board.Notices() { // an id does not tell its sale
-		ticket, found, err := d.Stock.Ticket(ctx, d.bucket(notice.Sale.ID, buyer), id)
+		if who.Sale != "" && who.Sale != notice.Sale.ID {
+			continue
+		}
+		ticket, found, err := d.Stock.Ticket(ctx, d.bucket(notice.Sale.ID, who.Buyer), id)
 		if err != nil {
 			return shop.Order{}, false, fmt.Errorf("look for ticket %s: %w", id, err)
 		}
-		if found && ticket.Buyer == buyer {
+		if found && ticket.Buyer == who.Buyer {
 			return d.pending(&ticket), true, nil
 		}
 	}
@@ -139,18 +142,18 @@ func (d *Desk) OrdersOf(ctx context.Context, buyer, sale string) ([]shop.Order, 
 	return standing.Orders, nil
 }
 
-// Cancel gives the buyer's units back.
-func (d *Desk) Cancel(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, error) {
-	order, err := d.GiveBack(ctx, ledger.Cancellation{Order: id, Buyer: buyer})
+// Cancel gives the units of an order back. One that who does not own is not found.
+func (d *Desk) Cancel(ctx context.Context, who gate.Identity, id shop.ClaimID) (shop.Order, error) {
+	order, err := d.GiveBack(ctx, ledger.Cancellation{Order: id, Buyer: who.Buyer, Sale: who.Sale})
 	if errors.Is(err, ledger.ErrNotFound) {
-		return d.cancelPending(ctx, buyer, id)
+		return d.cancelPending(ctx, who, id)
 	}
 	return order, err
 }
 
 // cancelPending tells a ticket, which cannot be cancelled yet, from nothing.
-func (d *Desk) cancelPending(ctx context.Context, buyer string, id shop.ClaimID) (shop.Order, error) {
-	if _, err := d.Order(ctx, buyer, id); err != nil {
+func (d *Desk) cancelPending(ctx context.Context, who gate.Identity, id shop.ClaimID) (shop.Order, error) {
+	if _, err := d.Order(ctx, who, id); err != nil {
 		return shop.Order{}, err
 	}
 	return shop.Order{}, shop.Refusal{

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
@@ -96,7 +97,7 @@ func TestUnitsGivenBackAreSoldToWhoeverAsksNext(t *testing.T) {
 	if no.Code != shop.SoldOut || !no.MayReturn {
 		t.Fatalf("got %+v, want sold_out that may return", no)
 	}
-	if _, err := r.desk.Cancel(t.Context(), "ann", order.ID); err != nil {
+	if _, err := r.desk.Cancel(t.Context(), gate.Identity{Buyer: "ann"}, order.ID); err != nil {
 		t.Fatal(err)
 	}
 	<-r.herald.Touch(sale)
@@ -140,11 +141,11 @@ func TestWhoDoesNotWaitIsToldPendingAndFindsTheOrderLater(t *testing.T) {
 	if answer.Order.Status != shop.Pending {
 		t.Fatalf("got %+v, want pending", answer)
 	}
-	got, err := r.desk.Order(t.Context(), "ann", answer.Order.ID)
+	got, err := r.desk.Order(t.Context(), gate.Identity{Buyer: "ann"}, answer.Order.ID)
 	if err != nil || got.Status != shop.Pending || got.Amount != 100 {
 		t.Errorf("got %+v, %v, want the pending order", got, err)
 	}
-	if _, err := r.desk.Order(t.Context(), "bob", answer.Order.ID); err == nil {
+	if _, err := r.desk.Order(t.Context(), gate.Identity{Buyer: "bob"}, answer.Order.ID); err == nil {
 		t.Error("bob sees ann's pending order")
 	}
 	if no := r.cancelled("ann", answer.Order.ID); no.Code != shop.WrongStatus {
@@ -158,7 +159,7 @@ func TestWhoDoesNotWaitIsToldPendingAndFindsTheOrderLater(t *testing.T) {
 
 func (r *road) cancelled(buyer string, id shop.ClaimID) shop.Refusal {
 	r.t.Helper()
-	_, err := r.desk.Cancel(r.t.Context(), buyer, id)
+	_, err := r.desk.Cancel(r.t.Context(), gate.Identity{Buyer: buyer}, id)
 	no, ok := errors.AsType[shop.Refusal](err)
 	if !ok {
 		r.t.Fatalf("got %v, want a refusal", err)
@@ -173,7 +174,7 @@ func TestAPendingOrderThatTheStockLostIsAskedForAgain(t *testing.T) {
 	hasty.Wait = 0
 	id := r.buy(hasty).Order.ID
 	r.stock.Forget(shop.Bucket{Sale: sale})
-	if _, err := r.desk.Order(t.Context(), "ann", id); err == nil {
+	if _, err := r.desk.Order(t.Context(), gate.Identity{Buyer: "ann"}, id); err == nil {
 		t.Error("a lost ticket is still shown")
 	}
 	r.decisive.open.Unlock()
@@ -193,7 +194,7 @@ func TestAPendingOrderThatTheStockLostIsAskedForAgain(t *testing.T) {
 func TestNobodySeesAnotherBuyersOrder(t *testing.T) {
 	r := open(t, document(2))
 	id := r.buy(wish("ann", "k", 1)).Order.ID
-	if _, err := r.desk.Order(t.Context(), "bob", id); err == nil {
+	if _, err := r.desk.Order(t.Context(), gate.Identity{Buyer: "bob"}, id); err == nil {
 		t.Error("bob sees ann's order")
 	}
 	if no := r.cancelled("bob", id); no.Code != shop.NotFound {

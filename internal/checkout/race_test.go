@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/doorbuster/doorbuster/internal/checkout"
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
@@ -61,7 +62,7 @@ func TestAnOrderDecidedBetweenTwoLooksIsFound(t *testing.T) {
 		r.settled()
 	}
 	hooks.beforeTicket.Store(&decide)
-	if got, err := r.desk.Order(t.Context(), "ann", id); err != nil || got.Status != shop.AwaitingPayment {
+	if got, err := r.desk.Order(t.Context(), gate.Identity{Buyer: "ann"}, id); err != nil || got.Status != shop.AwaitingPayment {
 		t.Errorf("got %+v, %v, want the order that was decided meanwhile", got, err)
 	}
 }
@@ -219,7 +220,7 @@ func TestTheLastUnitReachesWhoeverWantsItOverFourBuckets(t *testing.T) {
 		if no != "" {
 			t.Fatalf("%s is barred from the only unit: %s", buyer, no)
 		}
-		if _, err := r.desk.Cancel(t.Context(), buyer, order.ID); err != nil {
+		if _, err := r.desk.Cancel(t.Context(), gate.Identity{Buyer: buyer}, order.ID); err != nil {
 			t.Fatal(err)
 		}
 		<-r.herald.Touch(sale)
@@ -288,7 +289,7 @@ func TestWhoGaveEverythingBackMayBuyAgain(t *testing.T) {
 	r := open(t, document(5))
 	order := r.buy(wish("ann", "k", 2)).Order
 	r.settled()
-	if _, err := r.desk.Cancel(t.Context(), "ann", order.ID); err != nil {
+	if _, err := r.desk.Cancel(t.Context(), gate.Identity{Buyer: "ann"}, order.ID); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.buy(wish("ann", "k2", 2)).Order; got.Status != shop.AwaitingPayment {

@@ -38,6 +38,12 @@ type Identity struct {
 	Sale  string // the only sale that the token is good for; empty: any
 }
 
+// Owns reports whether the order is the buyer's, and of a sale that the token is
+// good for. Any other order is none to whoever bears it.
+func (i Identity) Owns(order *shop.Order) bool {
+	return order.Buyer == i.Buyer && (i.Sale == "" || order.Sale == i.Sale)
+}
+
 // Signer makes HS256 buyer tokens.
 type Signer struct {
 	macs *macs

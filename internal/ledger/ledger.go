@@ -90,7 +90,8 @@ type Orders interface {
 
 	// Cancel ends an order for its buyer or an operator. Repeating it changes
 	// nothing; a status that does not lead there is a shop.Refusal
-	// wrong_status. Somebody else's order is ErrNotFound.
+	// wrong_status. Somebody else's order, or one of another sale than
+	// named, is ErrNotFound.
 	Cancel(ctx context.Context, cancellation Cancellation) (shop.Order, error)
 
 	// Refund records that a refund due was paid out. Idempotent.
@@ -118,6 +119,7 @@ type Payment struct {
 type Cancellation struct {
 	Order   shop.ClaimID
 	Buyer   string // empty: an operator
+	Sale    string // the only one whose orders may be ended; empty: any
 	Reason  string // an operator's; shown with the order
 	Restock bool   // an operator's, of a paid order: the unit goes back to sale
 }

@@ -193,7 +193,7 @@ func (b *Book) giveBack(order *shop.Order) {
 // Cancel ends an order for its buyer or an operator.
 func (b *Book) Cancel(c Cancellation) (shop.Order, error) {
 	claim, ok := b.claims[c.Order]
-	if !ok || (c.Buyer != "" && c.Buyer != claim.Order.Buyer) {
+	if !ok || (c.Buyer != "" && c.Buyer != claim.Order.Buyer) || (c.Sale != "" && c.Sale != claim.Order.Sale) {
 		return shop.Order{}, ErrNotFound
 	}
 	order := &claim.Order

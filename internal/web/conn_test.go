@@ -308,7 +308,7 @@ func TestADrainEndsWithinItsBound(t *testing.T) {
 
 func TestAPanicIsOneBuyersTrouble(t *testing.T) {
 	h := build(t).publish(sneakers()).walk().work()
-	h.door.StartPayment = func(context.Context, string, shop.ClaimID) (string, error) { panic("a bug") }
+	h.door.StartPayment = func(context.Context, gate.Identity, shop.ClaimID) (string, error) { panic("a bug") }
 	h.door.Mounts = map[string]http.Handler{"/m": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New("another")) })}
 	h.open()
 	at := h.buy("ann", "eu-42", "k").header.Get("Location")

@@ -30,9 +30,9 @@ type Door struct {
 	Pages    *page.Pages
 	// Guests signs the tokens of those who buy without an account.
 	Guests *gate.Signer
-	// StartPayment returns where the buyer can pay for the order, or a
+	// StartPayment returns where the order's owner can pay for it, or a
 	// shop.Refusal.
-	StartPayment func(ctx context.Context, buyer string, id shop.ClaimID) (string, error)
+	StartPayment func(ctx context.Context, who gate.Identity, id shop.ClaimID) (string, error)
 	// Mounts are handlers off the buyers' road, such as a payment provider's
 	// callback, by path: one that ends in a slash takes all below it. Their
 	// bodies have the same bound.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -140,6 +141,57 @@ func TestAGuestBuysInItsSale(t *testing.T) {
 	bought := h.do(call{method: "POST", path: toRetro, token: got.json["token"].(string), body: `{"sku":"eu-42","quantity":1}`})
 	if bought.status != 201 {
 		t.Errorf("got %d %s, want 201", bought.status, bought.body)
+	}
+}
+
+// A token may be of a shop's own making: good for one sale, of a buyer who has
+// orders in others.
+func TestATokenForOneSaleDoesNothingToAnothersOrders(t *testing.T) {
+	other := sneakers()
+	other.ID = "other"
+	h := openHouse(t, sneakers(), other)
+	id := h.buy("ann", "eu-42", "k").json["id"].(string)
+	bound := func(sale string) string {
+		token, err := h.signer.Sign(gate.Identity{Buyer: "ann", Sale: sale}, time.Now(), time.Hour)
+		must(t, err)
+		return token
+	}
+	calls := []call{
+		{path: "/api/v1/orders/" + id},
+		{method: "POST", path: "/api/v1/orders/" + id + "/payment"},
+		{method: "POST", path: "/api/v1/orders/" + id + "/cancel"},
+	}
+	for _, c := range calls {
+		c.token = bound("other")
+		if got := h.do(c); got.status != 404 || got.json["code"] != "not_found" {
+			t.Errorf("%s %s: got %d %s, want 404 not_found", c.method, c.path, got.status, got.body)
+		}
+	}
+	if got := h.do(call{path: "/api/v1/orders/" + id, token: h.token("ann")}); got.json["status"] != "awaiting_payment" {
+		t.Fatalf("the order is %s, want it as it was", got.body)
+	}
+	for _, c := range calls {
+		c.token = bound("retro-85")
+		if got := h.do(c); got.status != 200 {
+			t.Errorf("with a token for its sale, %s %s: got %d %s, want 200", c.method, c.path, got.status, got.body)
+		}
+	}
+}
+
+func TestATokenForOneSaleFindsNoPendingOrderOfAnother(t *testing.T) {
+	other := sneakers()
+	other.ID = "other"
+	h := build(t).publish(sneakers(), other).walk().open() // nobody decides
+	asked := h.do(call{
+		method: "POST", path: toRetro, token: h.token("ann"), body: `{"sku":"eu-42","quantity":1}`,
+		header: http.Header{"Prefer": {"respond-async"}},
+	})
+	for sale, want := range map[string]int{"retro-85": 200, "other": 404, "": 200} {
+		token, err := h.signer.Sign(gate.Identity{Buyer: "ann", Sale: sale}, time.Now(), time.Hour)
+		must(t, err)
+		if got := h.do(call{path: asked.header.Get("Location"), token: token}); got.status != want {
+			t.Errorf("a token for %q: got %d %s, want %d", sale, got.status, got.body, want)
+		}
 	}
 }
 

@@ -16,10 +16,11 @@ import (
 // guest can come back to what was bought.
 const guestFor = 30 * 24 * time.Hour
 
-// order shows the buyer's order. Somebody else's is not found.
+// order shows the buyer's order. Somebody else's is not found, and to a token
+// that is good for one sale neither is another sale's.
 func (d *Door) order(ctx context.Context, rc *fasthttp.RequestCtx, name []byte) {
 	d.withOrder(rc, name, func(who gate.Identity, id shop.ClaimID) error {
-		order, err := d.Desk.Order(ctx, who.Buyer, id)
+		order, err := d.Desk.Order(ctx, who, id)
 		if err != nil {
 			return err
 		}
@@ -31,7 +32,7 @@ func (d *Door) order(ctx context.Context, rc *fasthttp.RequestCtx, name []byte) 
 // cancel gives the buyer's units back.
 func (d *Door) cancel(ctx context.Context, rc *fasthttp.RequestCtx, name []byte) {
 	d.withOrder(rc, name, func(who gate.Identity, id shop.ClaimID) error {
-		order, err := d.Desk.Cancel(ctx, who.Buyer, id)
+		order, err := d.Desk.Cancel(ctx, who, id)
 		if err != nil {
 			return err
 		}
@@ -43,7 +44,7 @@ func (d *Door) cancel(ctx context.Context, rc *fasthttp.RequestCtx, name []byte)
 // payment tells where to pay.
 func (d *Door) payment(ctx context.Context, rc *fasthttp.RequestCtx, name []byte) {
 	d.withOrder(rc, name, func(who gate.Identity, id shop.ClaimID) error {
-		address, err := d.StartPayment(ctx, who.Buyer, id)
+		address, err := d.StartPayment(ctx, who, id)
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ func lifeCases() []suiteCase {
 		{"a buyer gives back what is not paid, once", buyerCancels},
 		{"a buyer gives back what was free, but not what was paid", buyerCancelsPaid},
 		{"nobody cancels somebody else's order", strangerCancels},
+		{"nobody cancels an order of another sale than he may", otherSaleCancels},
 		{"an operator calls off a paid order and restocks it", calledOffRestocked},
 		{"an operator calls off a paid order and takes its units out of the sale", calledOffWithdrawn},
 		{"a refund is recorded once", refundOnce},
@@ -178,6 +179,16 @@ func strangerCancels(b *bench) {
 	_, err = b.Cancel(b.ctx, ledger.Cancellation{Order: claimOf("suite", "nobody", "k")})
 	b.wantErr(err, ledger.ErrNotFound)
 	b.order(id, shop.AwaitingPayment)
+}
+
+func otherSaleCancels(b *bench) {
+	stocked(b, 5, 3)
+	id := b.buy("ann", "k").ID
+	_, err := b.Cancel(b.ctx, ledger.Cancellation{Order: id, Buyer: "ann", Sale: "another"})
+	b.wantErr(err, ledger.ErrNotFound)
+	b.order(id, shop.AwaitingPayment)
+	b.live("ann", 1)
+	b.cancel(ledger.Cancellation{Order: id, Buyer: "ann", Sale: "suite"}, shop.Cancelled)
 }
 
 func calledOffRestocked(b *bench) {
