@@ -194,7 +194,7 @@ func (w *Worker) isAside(claim shop.ClaimID) bool {
 }
 
 // recall forgets what was put aside: what still stands in the stock is tried
-// again, and put aside again where it fails.
+// again by the node that sweeps, and put aside again where it fails.
 func (w *Worker) recall() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

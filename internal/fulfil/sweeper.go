@@ -19,7 +19,7 @@ const (
 	// sweepMax bounds one look at one bucket; the oldest come first, so the
 	// next look finds the rest.
 	sweepMax = 4096
-	// recallEvery is how many sweeps what could not be decided is left alone.
+	// recallEvery is for how many sweeps what could not be decided is left alone.
 	recallEvery = 10
 	// pastEvery is how many sweeps buckets of sales that are over are left alone.
 	// They have no tickets, unless a Redis that went back in time met a node that
@@ -38,7 +38,7 @@ type Sweeper struct {
 	Leads   func() bool // reports whether this node is the one that sweeps; nil: it is
 	Log     *slog.Logger
 
-	sweeps int
+	ticks  int
 	oldest atomic.Int64 // unix nanoseconds of the oldest undecided ticket; 0: none
 }
 
@@ -51,6 +51,11 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+			// Whoever does not sweep recalls as well: it put aside what its queue
+			// brought, and would not hear that it was decided.
+			if s.ticks++; s.ticks%recallEvery == 0 {
+				s.Worker.recall()
+			}
 			if s.Leads == nil || s.Leads() {
 				s.sweep(ctx)
 			} else {
@@ -71,9 +76,6 @@ func (s *Sweeper) Oldest() time.Time {
 
 // sweep looks at every bucket that is due.
 func (s *Sweeper) sweep(ctx context.Context) {
-	if s.sweeps++; s.sweeps%recallEvery == 0 {
-		s.Worker.recall()
-	}
 	var oldest time.Time
 	for _, bucket := range s.due() {
 		// What cannot be decided is the oldest: it must not hide the others.
