@@ -59,23 +59,47 @@ func (s *Supplier) Fetch(ctx context.Context, order shop.Order, pay func() error
 	return pay()
 }
 
-// fetch brings the pool up to so many units of each SKU, from the buckets.
+// fetch brings the pool up to so many units of each SKU, from the buckets. One
+// that cannot be reached keeps what it has: an error says that the others have
+// too few.
 func (s *Supplier) fetch(ctx context.Context, sale string, units map[string]int64) error {
 	stand, err := s.Ledger.Stand(ctx, sale)
 	if err != nil {
 		return fmt.Errorf("read how %s stands: %w", sale, err)
 	}
-	views := s.look(ctx, sale, len(stand.Buckets))
+	views, err := s.meet(ctx, sale, &stand)
+	if err != nil {
+		return err
+	}
+	var faults []error
 	for i := range views {
-		shelf, err := s.agree(ctx, sale, &stand, &views[i])
-		if err != nil {
+		missing, err := s.lacking(ctx, sale, units)
+		if err != nil || len(missing) == 0 {
 			return err
 		}
-		if err := s.empty(ctx, shop.Bucket{Sale: sale, Number: i}, &shelf, units); err != nil {
-			return err
+		faults = append(faults, s.empty(ctx, shop.Bucket{Sale: sale, Number: i}, &views[i], missing))
+	}
+	missing, err := s.lacking(ctx, sale, units)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return errors.Join(faults...)
+}
+
+// lacking returns what the pool lacks of so many units of each SKU. It reads
+// that anew: agreeing, a bump and other suppliers fill the pool as well.
+func (s *Supplier) lacking(ctx context.Context, sale string, units map[string]int64) (map[string]int64, error) {
+	stand, err := s.Ledger.Stand(ctx, sale)
+	if err != nil {
+		return nil, fmt.Errorf("read how %s stands: %w", sale, err)
+	}
+	missing := map[string]int64{}
+	for sku, wanted := range units {
+		if lacks := wanted - stand.Items[sku].Pool; lacks > 0 {
+			missing[sku] = lacks
 		}
 	}
-	return nil
+	return missing, nil
 }
 
 // withdrawn returns how many units of each SKU the new document takes off the
@@ -98,18 +122,18 @@ func (s *Supplier) withdrawn(ctx context.Context, next *shop.Sale) (map[string]i
 	return withdrawn, nil
 }
 
-// empty takes from one bucket what the pool still lacks of every SKU.
-func (s *Supplier) empty(ctx context.Context, bucket shop.Bucket, shelf *stock.Shelf, wanted map[string]int64) error {
-	stand, err := s.Ledger.Stand(ctx, bucket.Sale)
-	if err != nil {
-		return fmt.Errorf("read how %s stands: %w", bucket.Sale, err)
+// empty takes from one bucket what the pool lacks. Where a reply is lost the
+// bucket may have given units back that are not yet in the pool: the next pass
+// finishes that, and who takes as many from another bucket loses none.
+func (s *Supplier) empty(ctx context.Context, bucket shop.Bucket, v *view, missing map[string]int64) error {
+	if v.err != nil {
+		return v.err
 	}
-	for sku, units := range wanted {
-		missing := units - stand.Items[sku].Pool
-		if missing <= 0 || shelf.Free[sku] == 0 {
+	for sku, units := range missing {
+		if v.shelf.Free[sku] == 0 {
 			continue
 		}
-		if _, err := s.reclaim(ctx, bucket, shelf, stock.Grant{SKU: sku, Quantity: missing}); err != nil {
+		if _, err := s.reclaim(ctx, bucket, &v.shelf, stock.Grant{SKU: sku, Quantity: units}); err != nil {
 			return err
 		}
 	}

@@ -84,12 +84,9 @@ func (s *Supplier) Tend(ctx context.Context, sale string) error {
 	if err != nil {
 		return fmt.Errorf("read how %s stands: %w", sale, err)
 	}
-	views := s.look(ctx, sale, len(stand.Buckets))
-	for i := range views {
-		views[i].shelf, views[i].err = s.agree(ctx, sale, &stand, &views[i])
-		if errors.Is(views[i].err, ledger.ErrBehind) {
-			return views[i].err
-		}
+	views, err := s.meet(ctx, sale, &stand)
+	if err != nil {
+		return err
 	}
 	if err := s.unreachable(sale, views); err != nil {
 		return err
@@ -104,6 +101,20 @@ func (s *Supplier) Tend(ctx context.Context, sale string) error {
 		}
 	}
 	return s.spread(ctx, sale, &stand, views)
+}
+
+// meet looks at every bucket and makes its stock and the ledger tell one story.
+// What fails is in its view. An error says that the ledger has lost history: then
+// no unit may move.
+func (s *Supplier) meet(ctx context.Context, sale string, stand *ledger.Stand) ([]view, error) {
+	views := s.look(ctx, sale, len(stand.Buckets))
+	for i := range views {
+		views[i].shelf, views[i].err = s.agree(ctx, sale, stand, &views[i])
+		if errors.Is(views[i].err, ledger.ErrBehind) {
+			return nil, views[i].err
+		}
+	}
+	return views, nil
 }
 
 // agree makes one bucket's stock and the ledger tell one story, and returns
