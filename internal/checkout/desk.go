@@ -42,6 +42,7 @@ type Desk struct {
 	Decisions *Decisions
 	Standings *Standings
 	Nonce     func() uint64
+	Now       func() time.Time // the machine's clock
 
 	// Want tells the supplier that a buyer was turned away, and returns a
 	// channel that closes when the board has been looked over since.
@@ -51,6 +52,7 @@ type Desk struct {
 	// ends too).
 	GiveBack func(ctx context.Context, cancellation ledger.Cancellation) (shop.Order, error)
 
+	places   places
 	progress progress
 	reading  sync.Mutex // one CatchUp at a time
 }
@@ -100,34 +102,20 @@ func (d *Desk) KnownClaim(sale, buyer, key string) bool {
 // Order returns an order as it now is. One that who does not own is not found.
 func (d *Desk) Order(ctx context.Context, who gate.Identity, id shop.ClaimID) (shop.Order, error) {
 	order, err := d.Claims.Order(ctx, id)
-	if errors.Is(err, ledger.ErrNotFound) && d.Known.Claim(id) {
+	if errors.Is(err, ledger.ErrNotFound) {
 		pending, found, fault := d.undecided(ctx, who, id)
-		if found || fault != nil {
-			return pending, fault
+		if found {
+			return pending, nil
 		}
 		order, err = d.Claims.Order(ctx, id) // decided and settled between the two looks
+		if errors.Is(err, ledger.ErrNotFound) && fault != nil {
+			return shop.Order{}, fault
+		}
 	}
 	if err != nil || !who.Owns(&order) {
 		return shop.Order{}, notFoundOr(err)
 	}
 	return order, nil
-}
-
-// undecided returns the buyer's order as its ticket tells it.
-func (d *Desk) undecided(ctx context.Context, who gate.Identity, id shop.ClaimID) (shop.Order, bool, error) {
-	for _, notice := range d.Board.Notices() { // an id does not tell its sale
-		if who.Sale != "" && who.Sale != notice.Sale.ID {
-			continue
-		}
-		ticket, found, err := d.Stock.Ticket(ctx, d.bucket(notice.Sale.ID, who.Buyer), id)
-		if err != nil {
-			return shop.Order{}, false, fmt.Errorf("look for ticket %s: %w", id, err)
-		}
-		if found && ticket.Buyer == who.Buyer {
-			return d.pending(&ticket), true, nil
-		}
-	}
-	return shop.Order{}, false, nil
 }
 
 // OrdersOf returns the buyer's decided orders in a sale, oldest first.

@@ -103,7 +103,7 @@ func openBuckets(t *testing.T, doc shop.Sale, buckets int) *road {
 	r.desk = &checkout.Desk{
 		Hasher: hasher, Board: board, Known: &checkout.Known{}, Stock: counter, Claims: r.reads,
 		Decisions: checkout.NewDecisions(), Standings: checkout.NewStandings(r.reads, time.Now),
-		Nonce: func() uint64 { return nonces.Add(1) }, GiveBack: books.Cancel,
+		Nonce: func() uint64 { return nonces.Add(1) }, Now: time.Now, GiveBack: books.Cancel,
 		Want: func(bucket shop.Bucket, sku string, quantity int64) <-chan struct{} {
 			supplier.Want(bucket, sku, quantity)
 			return crier.Touch(bucket.Sale)

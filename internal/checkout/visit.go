@@ -21,6 +21,10 @@ const (
 	looksMax = 5
 	// askAgain is what a buyer is told to wait where units are on their way.
 	askAgain = time.Second
+	// restFirst and restMax bound the pause before a buyer whose other tickets
+	// are undecided is asked for again. Most are decided within the first two.
+	restFirst = 10 * time.Millisecond
+	restMax   = 500 * time.Millisecond
 )
 
 // visit is one wish on its way through the desk.
@@ -95,6 +99,7 @@ func (v *visit) reserve(ctx context.Context, limit int64) (Answer, error) {
 	}
 	deadline := time.NewTimer(lookMax)
 	defer deadline.Stop()
+	others := patience{left: v.wish.Wait, rest: restFirst}
 	for looks := 0; ; looks++ {
 		answer, err := v.ask(ctx, ask)
 		if err != nil {
@@ -103,7 +108,13 @@ func (v *visit) reserve(ctx context.Context, limit int64) (Answer, error) {
 		switch {
 		case answer.Outcome == stock.Pending:
 			return v.taken(ctx, waiter, &answer.Ticket)
-		case looks == looksMax || (answer.Outcome == stock.Limit && ask.Live != stock.LiveUnknown):
+		case answer.Outcome == stock.Limit && ask.Live != stock.LiveUnknown: // tickets of his are undecided
+			if !others.wait(ctx) {
+				return Answer{}, v.notNow(answer)
+			}
+			v.Standings.Forget(v.holder())
+			looks, ask.Live = 0, stock.LiveUnknown
+		case looks == looksMax:
 			return Answer{}, v.notNow(answer)
 		case answer.Outcome == stock.Limit:
 			ask.Live, err = v.live(ctx, limit)
@@ -118,6 +129,29 @@ func (v *visit) reserve(ctx context.Context, limit int64) (Answer, error) {
 		}
 	}
 }
+
+// patience is how long a buyer waits for what becomes of his other tickets.
+type patience struct{ left, rest time.Duration }
+
+// wait rests, longer each time. False: he wants to wait no more.
+func (p *patience) wait(ctx context.Context) bool {
+	rest := min(p.rest, p.left)
+	if rest <= 0 {
+		return false
+	}
+	p.left -= rest
+	p.rest = min(2*p.rest, restMax)
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (v *visit) holder() ledger.Holder { return ledger.Holder{Sale: v.wish.Sale, Buyer: v.wish.Buyer} }
 
 // taken waits for the ticket's decision. A ticket of another visit may be
 // decided already, unheard by this one: then the ledger has the answer.
@@ -148,7 +182,7 @@ func (v *visit) ask(ctx context.Context, ask stock.Ask) (stock.Answer, error) {
 // live reads what the ledger says the buyer has, after the stock's hint that
 // it is too much. It returns a refusal where the ledger agrees.
 func (v *visit) live(ctx context.Context, limit int64) (int64, error) {
-	standing, err := v.Standings.Read(ctx, ledger.Holder{Sale: v.wish.Sale, Buyer: v.wish.Buyer})
+	standing, err := v.Standings.Read(ctx, v.holder())
 	if err != nil {
 		return 0, fmt.Errorf("read the buyer's standing: %w", err)
 	}
@@ -161,7 +195,7 @@ func (v *visit) live(ctx context.Context, limit int64) (int64, error) {
 
 // overLimit refuses more than anybody may have.
 func (v *visit) overLimit(ctx context.Context, detail string) error {
-	standing, err := v.Standings.Read(ctx, ledger.Holder{Sale: v.wish.Sale, Buyer: v.wish.Buyer})
+	standing, err := v.Standings.Read(ctx, v.holder())
 	if err != nil {
 		return fmt.Errorf("read the buyer's standing: %w", err)
 	}
@@ -242,6 +276,7 @@ func (v *visit) await(ctx context.Context, waiter *Waiter, ticket *shop.Ticket) 
 		case <-ctx.Done():
 		}
 	}
+	v.places.note(v.claim, v.wish.Sale) // he will ask for it by its id
 	return Answer{Order: v.pending(ticket), Repeat: repeat}, nil
 }
 
@@ -277,9 +312,8 @@ func (v *visit) told(ctx context.Context, order *shop.Order, repeat bool) (Answe
 // own names the buyer's live orders. What the cache remembers is older than
 // the decision; without the ledger the refusal comes without them.
 func (v *visit) own(ctx context.Context) []shop.ClaimID {
-	holder := ledger.Holder{Sale: v.wish.Sale, Buyer: v.wish.Buyer}
-	v.Standings.Forget(holder)
-	standing, err := v.Standings.Read(ctx, holder)
+	v.Standings.Forget(v.holder())
+	standing, err := v.Standings.Read(ctx, v.holder())
 	if err != nil {
 		return nil
 	}

@@ -88,7 +88,7 @@ func (f *fleet) restored(t *testing.T, r *rush) {
 	copied(ctx, t, data, backup)
 	must(f.Postgres.Restart(ctx))
 	within(t, settleMax, func() error { return f.healthy(ctx) })
-	var lacks *answer // an order that the backup does not have
+	var lacks *answer   // an order that the backup does not have
 	for i := range 20 { // orders that the backup does not have
 		who := r.shopper(t, fmt.Sprintf("after-%d", i))
 		within(t, readyMax, func() error {

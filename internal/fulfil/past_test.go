@@ -29,7 +29,7 @@ func TestSalesThatAreOverAreSweptRarely(t *testing.T) {
 	}
 	s := &Sweeper{Worker: &Worker{}, Stock: c, Buckets: one("open"), Over: one("over"), Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	for range 3 * pastEvery {
-		s.sweep(t.Context())
+		s.tick(t.Context())
 	}
 	if c.looks["open"] != 3*pastEvery || c.looks["over"] != 3 {
 		t.Errorf("got %v looks in %d sweeps, want all of them, and 3", c.looks, 3*pastEvery)

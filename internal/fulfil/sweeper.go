@@ -51,17 +51,21 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			// Whoever does not sweep recalls as well: it put aside what its queue
-			// brought, and would not hear that it was decided.
-			if s.ticks++; s.ticks%recallEvery == 0 {
-				s.Worker.recall()
-			}
-			if s.Leads == nil || s.Leads() {
-				s.sweep(ctx)
-			} else {
-				s.oldest.Store(0) // another node's figure
-			}
+			s.tick(ctx)
 		}
+	}
+}
+
+func (s *Sweeper) tick(ctx context.Context) {
+	// Whoever does not sweep recalls as well: it put aside what its queue
+	// brought, and would not hear that it was decided.
+	if s.ticks++; s.ticks%recallEvery == 0 {
+		s.Worker.recall()
+	}
+	if s.Leads == nil || s.Leads() {
+		s.sweep(ctx)
+	} else {
+		s.oldest.Store(0) // another node's figure
 	}
 }
 
@@ -99,7 +103,7 @@ func (s *Sweeper) sweep(ctx context.Context) {
 // due lists the buckets that this sweep looks at.
 func (s *Sweeper) due() []shop.Bucket {
 	buckets := s.Buckets()
-	if s.Over != nil && s.sweeps%pastEvery == 0 {
+	if s.Over != nil && s.ticks%pastEvery == 0 {
 		buckets = append(buckets, s.Over()...)
 	}
 	return buckets

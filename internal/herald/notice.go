@@ -219,7 +219,7 @@ func (h *Herald) unseen(listing ledger.Listing) *gate.Notice {
 	if !ok {
 		return notice
 	}
-	notice.AsOf = last.AsOf
+	notice.AsOf, notice.Over = last.AsOf, last.Over
 	for i := range notice.Items {
 		if _, was, ok := last.Item(notice.Items[i].SKU); ok {
 			notice.Items[i].State, notice.Items[i].Free = was.State, was.Free

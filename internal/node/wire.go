@@ -67,7 +67,7 @@ func (n *Node) wireDesk() {
 	n.desk = &checkout.Desk{
 		Hasher: n.hasher, Board: n.board, Known: &checkout.Known{}, Stock: n.stock, Claims: n.doubted,
 		Decisions: checkout.NewDecisions(), Standings: checkout.NewStandings(n.doubted, time.Now),
-		Nonce: n.ticketNonce, Want: n.want, GiveBack: n.giveBack,
+		Nonce: n.ticketNonce, Now: time.Now, Want: n.want, GiveBack: n.giveBack,
 	}
 	n.decided = map[shop.Status]*atomic.Int64{}
 	for _, status := range decidedStatuses() {

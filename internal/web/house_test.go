@@ -82,7 +82,7 @@ func build(t testing.TB) *house {
 	desk := &checkout.Desk{
 		Hasher: hasher, Board: board, Known: &checkout.Known{}, Stock: stock, Claims: books,
 		Decisions: checkout.NewDecisions(), Standings: checkout.NewStandings(books, time.Now),
-		Nonce: mathrand.Uint64, GiveBack: till.Cancel,
+		Nonce: mathrand.Uint64, Now: time.Now, GiveBack: till.Cancel,
 		Want: func(bucket shop.Bucket, sku string, quantity int64) <-chan struct{} {
 			h.supplier.Want(bucket, sku, quantity)
 			return h.herald.Touch(bucket.Sale)
