@@ -8,7 +8,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/audit"
 )
 
-type auditCommand struct{ shelf }
+type auditCommand struct{ ledgerFlags }
 
 // Help is what --help says beyond the flags.
 func (auditCommand) Help() string {

@@ -14,7 +14,7 @@ type exportCommand struct {
 	Sale      string `required:"" placeholder:"ID" help:"The sale whose page is written."`
 	Out       string `required:"" placeholder:"DIR" help:"Where to: DIR/s/ID/index.html and DIR/assets/."`
 	APIOrigin string `placeholder:"URL" help:"Where the page finds API and state, such as https://drop.shop.example. Default: where it is served from."`
-	shelf
+	ledgerFlags
 }
 
 // Help is what --help says beyond the flags.

@@ -21,7 +21,7 @@ type Book struct {
 	// buckets. Only rare turns of a rule need them all (a bump, a shortage).
 	Rest func(b *Book, sale string) error
 
-	sales    map[string]*Shelf
+	sales    map[string]*SaleIndex
 	buckets  map[shop.Bucket]*BucketRow
 	claims   map[shop.ClaimID]*Claim
 	quotas   map[Holder]*Quota
@@ -36,19 +36,19 @@ type Book struct {
 	complete map[string]bool // sales whose Rest is loaded
 }
 
-// Shelf is a sale as the rules need it.
-type Shelf struct {
+// SaleIndex is a sale with its items by SKU, as the rules look them up.
+type SaleIndex struct {
 	Sale  *shop.Sale
 	Items map[string]shop.Item
 }
 
-// NewShelf indexes a sale for the rules.
-func NewShelf(sale *shop.Sale) *Shelf {
+// NewSaleIndex indexes a sale for the rules.
+func NewSaleIndex(sale *shop.Sale) *SaleIndex {
 	items := make(map[string]shop.Item, len(sale.Items))
 	for _, item := range sale.Items {
 		items[item.SKU] = item
 	}
-	return &Shelf{Sale: sale, Items: items}
+	return &SaleIndex{Sale: sale, Items: items}
 }
 
 // BucketRow is a bucket's epoch and its last numbers.
@@ -109,7 +109,7 @@ const spareMax = 32
 func NewBook(now time.Time, head int64) *Book {
 	return &Book{
 		Now: now, Head: head,
-		sales:    map[string]*Shelf{},
+		sales:    map[string]*SaleIndex{},
 		buckets:  map[shop.Bucket]*BucketRow{},
 		claims:   map[shop.ClaimID]*Claim{},
 		quotas:   map[Holder]*Quota{},
@@ -122,7 +122,7 @@ func NewBook(now time.Time, head int64) *Book {
 // is newer than the store and stays.
 
 // PutSale makes a sale known to the rules.
-func (b *Book) PutSale(shelf *Shelf) { b.sales[shelf.Sale.ID] = shelf }
+func (b *Book) PutSale(index *SaleIndex) { b.sales[index.Sale.ID] = index }
 
 // PutBucket loads a bucket's row.
 func (b *Book) PutBucket(row BucketRow) {

@@ -19,20 +19,20 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 			Row: claim.Row, Nonce: claim.Ticket.Nonce,
 		}, nil
 	}
-	shelf, known := b.sales[ticket.Bucket.Sale]
+	index, known := b.sales[ticket.Bucket.Sale]
 	if !known {
 		return Decision{}, fmt.Errorf("%w: %s is for the unknown sale %q", ErrUnsound, ticket.Claim, ticket.Bucket.Sale)
 	}
-	item, known := shelf.Items[ticket.SKU]
+	item, known := index.Items[ticket.SKU]
 	if !known || ticket.Quantity < 1 || ticket.Quantity > shop.LimitMax { // past it the amount could not be told
-		return b.refusePoison(ticket, shelf)
+		return b.refusePoison(ticket, index)
 	}
 	current, err := b.fence(&ticket)
 	if err != nil {
 		return Decision{}, err
 	}
 	claim := b.newClaim(&ticket, item.Price)
-	if err := b.judge(claim, shelf, current); err != nil {
+	if err := b.judge(claim, index, current); err != nil {
 		return Decision{}, err
 	}
 	verdict := shop.Returned
@@ -59,14 +59,14 @@ const NoSKU = "?"
 // of an SKU that the sale does not have, or of an absurd quantity. Put aside it
 // would come back for ever, so it is refused like any other. It proves nothing
 // about the grant, so it bumps nothing; its amount is 0, for it has no price.
-func (b *Book) refusePoison(ticket shop.Ticket, shelf *Shelf) (Decision, error) {
+func (b *Book) refusePoison(ticket shop.Ticket, index *SaleIndex) (Decision, error) {
 	told := ticket
 	if !shop.ValidSKU(told.SKU) {
 		told.SKU = NoSKU
 	}
 	var price shop.Money
-	if len(shelf.Sale.Items) > 0 {
-		price.Currency = shelf.Sale.Items[0].Price.Currency
+	if len(index.Sale.Items) > 0 {
+		price.Currency = index.Sale.Items[0].Price.Currency
 	}
 	claim := b.newClaim(&told, price)
 	quota := b.quota(Holder{ticket.Bucket.Sale, ticket.Buyer})
@@ -120,10 +120,10 @@ func (b *Book) newClaim(ticket *shop.Ticket, price shop.Money) *Claim {
 }
 
 // judge decides a new claim for or against.
-func (b *Book) judge(claim *Claim, shelf *Shelf, current bool) error {
+func (b *Book) judge(claim *Claim, index *SaleIndex, current bool) error {
 	ticket := &claim.Ticket
 	quota := b.quota(Holder{ticket.Bucket.Sale, ticket.Buyer})
-	limit := shelf.Sale.LimitPerBuyer
+	limit := index.Sale.LimitPerBuyer
 	quota.Dirty = true // the buyer's newest claim hangs on it, also when refused
 	if quota.Live+ticket.Quantity > limit {
 		return b.refuse(claim, shop.LimitReached)
@@ -139,10 +139,10 @@ func (b *Book) judge(claim *Claim, shelf *Shelf, current bool) error {
 	}
 	quota.Live += ticket.Quantity
 	quota.Limit = limit
-	return b.accept(claim, shelf)
+	return b.accept(claim, index)
 }
 
-func (b *Book) accept(claim *Claim, shelf *Shelf) error {
+func (b *Book) accept(claim *Claim, index *SaleIndex) error {
 	ticket := &claim.Ticket
 	err := b.move(Line{
 		Sale: ticket.Bucket.Sale, SKU: ticket.SKU, Kind: KindClaim, From: claim.From, To: Held,
@@ -154,7 +154,7 @@ func (b *Book) accept(claim *Claim, shelf *Shelf) error {
 	claim.Order.AsOf = b.Head
 	if claim.Order.Amount > 0 {
 		claim.Order.Status, _ = shop.Pending.After(shop.Accept)
-		claim.Order.PayBy = b.Now.Add(shelf.Sale.Hold)
+		claim.Order.PayBy = b.Now.Add(index.Sale.Hold)
 		return nil
 	}
 	claim.Order.Status, _ = shop.Pending.After(shop.AcceptFree)
@@ -212,12 +212,12 @@ func (b *Book) bump(row *BucketRow) error {
 	if err := b.rest(bucket.Sale); err != nil {
 		return err
 	}
-	shelf, ok := b.sales[bucket.Sale]
+	index, ok := b.sales[bucket.Sale]
 	if !ok {
 		return fmt.Errorf("ledger: bump of unknown sale %q", bucket.Sale)
 	}
 	row.Epoch, row.LastGrant, row.LastReclaim, row.Dirty = row.Epoch+1, 0, Reclaim{}, true
-	for _, item := range shelf.Sale.Items { // in the sale's order: the same on every machine
+	for _, item := range index.Sale.Items { // in the sale's order: the same on every machine
 		units := b.units(Account{bucket.Sale, item.SKU, Granted, bucket.Number})
 		if units == 0 {
 			continue

@@ -148,8 +148,8 @@ func (b *Book) payLate(claim *Claim, payment Payment) (shop.Order, error) {
 }
 
 func (b *Book) limit(sale string, quota *Quota) int64 {
-	if shelf, ok := b.sales[sale]; ok {
-		return shelf.Sale.LimitPerBuyer
+	if index, ok := b.sales[sale]; ok {
+		return index.Sale.LimitPerBuyer
 	}
 	return quota.Limit
 }

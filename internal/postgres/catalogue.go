@@ -27,7 +27,7 @@ type sale struct {
 	name     string
 	buckets  int
 	revision int64
-	shelf    *ledger.Shelf
+	index    *ledger.SaleIndex
 }
 
 // named is the name behind the sale's number, where no other is asked for.
@@ -141,7 +141,7 @@ func (c *catalogue) learn(ctx context.Context, all []listing) error {
 		if err != nil {
 			return fmt.Errorf("document of sale number %d: %w", id, err)
 		}
-		fresh[id].shelf = ledger.NewShelf(&parsed)
+		fresh[id].index = ledger.NewSaleIndex(&parsed)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read documents of sales: %w", err)
@@ -157,14 +157,14 @@ func (c *catalogue) put(fresh map[int32]*sale) {
 		c.byName, c.byID = map[string]*sale{}, map[int32]*sale{}
 	}
 	for id, one := range fresh {
-		if known := c.byID[id]; one.shelf != nil && (known == nil || known.revision < one.revision) {
+		if known := c.byID[id]; one.index != nil && (known == nil || known.revision < one.revision) {
 			c.byName[one.name], c.byID[id] = one, one
 		}
 	}
 }
 
-// shelf returns the sale's document of exactly that revision.
-func (c *catalogue) shelf(ctx context.Context, name string, revision int64) (*sale, error) {
+// atLeast returns the sale in the form of that revision, or of a later one.
+func (c *catalogue) atLeast(ctx context.Context, name string, revision int64) (*sale, error) {
 	known, err := c.find(ctx, name)
 	if err == nil && known.revision < revision {
 		if _, err = c.refresh(ctx); err == nil {

@@ -71,7 +71,7 @@ func (q *load) lock(query string, keys any) {
 	q.number()
 }
 
-// scanSale reads a row of saleColumns; name and shelf are the caller's.
+// scanSale reads a row of saleColumns; name and index are the caller's.
 func scanSale(row pgx.Row) (*saleRow, error) {
 	r := &saleRow{sale: &sale{}}
 	return r, row.Scan(&r.id, &r.buckets, &r.phase, &r.revision, &r.head, &r.lines, &r.newest, &r.version, &r.at)
@@ -106,7 +106,7 @@ func (q *load) begin(head int64) {
 	}
 	b := ledger.NewBook(now, head)
 	for _, row := range q.t.locked {
-		b.PutSale(row.shelf)
+		b.PutSale(row.index)
 	}
 	q.t.Book = b
 }

@@ -23,7 +23,7 @@ func (l *Ledger) Sales(ctx context.Context) ([]ledger.Listing, error) {
 	listings := make([]ledger.Listing, 0, len(all))
 	for _, one := range all {
 		listings = append(listings, ledger.Listing{
-			Sale: *l.names.of(one.id).shelf.Sale, Phase: one.phase, Buckets: one.buckets, Version: one.version,
+			Sale: *l.names.of(one.id).index.Sale, Phase: one.phase, Buckets: one.buckets, Version: one.version,
 		})
 	}
 	return listings, nil
@@ -97,7 +97,7 @@ func (l *Ledger) Flip(ctx context.Context, heldBack []string) ([]string, error) 
 		}
 		due := map[string]shop.Phase{}
 		for name, row := range t.locked {
-			if phase := row.shelf.Sale.DueAt(t.Now, row.phase); phase != row.phase {
+			if phase := row.index.Sale.DueAt(t.Now, row.phase); phase != row.phase {
 				due[name], moved = phase, append(moved, name)
 			}
 		}
@@ -207,7 +207,7 @@ func (p *publication) lock(t *tx, row pgx.Row) error {
 		}
 	}
 	next.revision++
-	next.name, next.shelf = p.document.ID, ledger.NewShelf(p.document)
+	next.name, next.index = p.document.ID, ledger.NewSaleIndex(p.document)
 	p.next = next
 	t.locked[next.name] = next
 	return nil
@@ -215,11 +215,11 @@ func (p *publication) lock(t *tx, row pgx.Row) error {
 
 // keepsPromises refuses a document that takes back what was promised.
 func (p *publication) keepsPromises() error {
-	given := make(map[string]int64, len(p.old.shelf.Items))
-	for sku, item := range p.old.shelf.Items {
+	given := make(map[string]int64, len(p.old.index.Items))
+	for sku, item := range p.old.index.Items {
 		given[sku] = item.Stock - p.free[sku]
 	}
-	if reasons := p.old.shelf.Sale.BrokenBy(p.document, p.next.phase != shop.Scheduled, given); len(reasons) > 0 {
+	if reasons := p.old.index.Sale.BrokenBy(p.document, p.next.phase != shop.Scheduled, given); len(reasons) > 0 {
 		return &ledger.Broken{Reasons: reasons}
 	}
 	return nil
@@ -231,9 +231,9 @@ func (p *publication) restock(t *tx) error {
 	items := slices.Clone(p.document.Items)
 	before := map[string]int64{}
 	if p.old != nil {
-		for _, item := range p.old.shelf.Sale.Items {
+		for _, item := range p.old.index.Sale.Items {
 			before[item.SKU] = item.Stock
-			if _, ok := p.next.shelf.Items[item.SKU]; !ok {
+			if _, ok := p.next.index.Items[item.SKU]; !ok {
 				item.Stock = 0
 				items = append(items, item)
 			}

@@ -31,12 +31,12 @@ func (l *Ledger) Stand(ctx context.Context, name string) (ledger.Stand, error) {
 		return s.load(ctx, conn, known)
 	})
 	if err == nil {
-		known, err = l.names.shelf(ctx, name, s.revision)
+		known, err = l.names.atLeast(ctx, name, s.revision)
 	}
 	if err != nil {
 		return ledger.Stand{}, fmt.Errorf("read stand of %s: %w", name, err)
 	}
-	for sku := range known.shelf.Items {
+	for sku := range known.index.Items {
 		if _, ok := s.Items[sku]; !ok {
 			s.Items[sku] = ledger.Balance{}
 		}

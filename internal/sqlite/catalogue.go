@@ -23,7 +23,7 @@ type catalogue struct {
 // saleRow is a sale as the tables have it.
 type saleRow struct {
 	id       int64
-	shelf    *ledger.Shelf
+	index    *ledger.SaleIndex
 	phase    shop.Phase
 	revision int64
 	buckets  int
@@ -43,7 +43,7 @@ func (c *catalogue) with(sale *saleRow) *catalogue {
 }
 
 func (c *catalogue) put(sale *saleRow) {
-	c.sales[sale.shelf.Sale.ID] = sale
+	c.sales[sale.index.Sale.ID] = sale
 	c.byID[sale.id] = sale
 }
 
@@ -55,9 +55,9 @@ func (c *catalogue) names(saleID, skuID int64) (sale, sku string, err error) {
 	}
 	sku, ok = row.skuName[skuID]
 	if !ok {
-		return "", "", fmt.Errorf("sqlite: SKU number %d of %s is not in the books", skuID, row.shelf.Sale.ID)
+		return "", "", fmt.Errorf("sqlite: SKU number %d of %s is not in the books", skuID, row.index.Sale.ID)
 	}
-	return row.shelf.Sale.ID, sku, nil
+	return row.index.Sale.ID, sku, nil
 }
 
 // numbers returns what stands for a sale and SKU in the tables.
@@ -144,7 +144,7 @@ func loadCatalogue(ctx context.Context, c *conn) (*catalogue, error) {
 		}
 		all.put(&saleRow{
 			id: r.int(0), phase: shop.Phase(r.int(1)), revision: r.int(2), buckets: int(r.int(3)), //nolint:gosec // written from a Phase
-			shelf: ledger.NewShelf(&sale), skuID: map[string]int64{}, skuName: map[int64]string{},
+			index: ledger.NewSaleIndex(&sale), skuID: map[string]int64{}, skuName: map[int64]string{},
 		})
 		return nil
 	})

@@ -71,15 +71,15 @@ func (t *tx) keepsPromises(ctx context.Context, old *saleRow, next *shop.Sale) e
 	if err != nil {
 		return err
 	}
-	given := make(map[string]int64, len(old.shelf.Items))
-	for sku, item := range old.shelf.Items {
+	given := make(map[string]int64, len(old.index.Items))
+	for sku, item := range old.index.Items {
 		given[sku] = item.Stock
 	}
 	for sku, item := range books.items {
 		balance := item.sum()
 		given[sku] -= balance.Pool + balance.Granted
 	}
-	if reasons := old.shelf.Sale.BrokenBy(next, old.phase != shop.Scheduled, given); len(reasons) > 0 {
+	if reasons := old.index.Sale.BrokenBy(next, old.phase != shop.Scheduled, given); len(reasons) > 0 {
 		return &ledger.Broken{Reasons: reasons}
 	}
 	return nil
@@ -89,7 +89,7 @@ func (t *tx) keepsPromises(ctx context.Context, old *saleRow, next *shop.Sale) e
 // catalogue know the new document.
 func (t *tx) enter(ctx context.Context, old *saleRow, sale *shop.Sale, buckets int) (*saleRow, error) {
 	next := &saleRow{
-		id: int64(len(t.names.sales)) + 1, buckets: buckets, shelf: ledger.NewShelf(sale),
+		id: int64(len(t.names.sales)) + 1, buckets: buckets, index: ledger.NewSaleIndex(sale),
 		skuID: map[string]int64{}, skuName: map[int64]string{}, revision: 1,
 	}
 	if old != nil {
@@ -108,7 +108,7 @@ func (t *tx) enter(ctx context.Context, old *saleRow, sale *shop.Sale, buckets i
 }
 
 func (t *tx) addSale(ctx context.Context, sale *saleRow) error {
-	err := t.write(ctx, insertSale, sale.id, sale.shelf.Sale.ID, int64(sale.phase), int64(sale.buckets), millis(t.now))
+	err := t.write(ctx, insertSale, sale.id, sale.index.Sale.ID, int64(sale.phase), int64(sale.buckets), millis(t.now))
 	if err != nil {
 		return err
 	}
@@ -127,13 +127,13 @@ func (t *tx) restock(ctx context.Context, old, next *saleRow) error {
 	if err != nil {
 		return err
 	}
-	sale := next.shelf.Sale
+	sale := next.index.Sale
 	items := slices.Clone(sale.Items)
 	before := map[string]int64{}
 	if old != nil {
-		for _, item := range old.shelf.Sale.Items {
+		for _, item := range old.index.Sale.Items {
 			before[item.SKU] = item.Stock
-			if _, ok := next.shelf.Items[item.SKU]; !ok {
+			if _, ok := next.index.Items[item.SKU]; !ok {
 				item.Stock = 0
 				items = append(items, item)
 			}
@@ -155,7 +155,7 @@ func (l *Ledger) Sales(ctx context.Context) ([]ledger.Listing, error) {
 	names := l.names.Load()
 	listings := make([]ledger.Listing, 0, len(names.sales))
 	for _, sale := range names.sales {
-		listings = append(listings, ledger.Listing{Sale: *sale.shelf.Sale, Phase: sale.phase, Buckets: sale.buckets})
+		listings = append(listings, ledger.Listing{Sale: *sale.index.Sale, Phase: sale.phase, Buckets: sale.buckets})
 	}
 	slices.SortFunc(listings, func(a, b ledger.Listing) int { return strings.Compare(a.Sale.ID, b.Sale.ID) })
 	return listings, cmp.Or(ctx.Err(), l.queue.Err())
@@ -200,7 +200,7 @@ func (l *Ledger) Flip(ctx context.Context, heldBack []string) ([]string, error) 
 		moved = t.names.due(t.now, heldBack)
 		for _, id := range moved {
 			row := t.names.sales[id]
-			if err := t.move(ctx, row, row.shelf.Sale.DueAt(t.now, row.phase)); err != nil {
+			if err := t.move(ctx, row, row.index.Sale.DueAt(t.now, row.phase)); err != nil {
 				return err
 			}
 		}
@@ -216,7 +216,7 @@ func (l *Ledger) Flip(ctx context.Context, heldBack []string) ([]string, error) 
 func (c *catalogue) due(now time.Time, heldBack []string) []string {
 	var due []string
 	for id, row := range c.sales {
-		if row.shelf.Sale.DueAt(now, row.phase) != row.phase && !slices.Contains(heldBack, id) {
+		if row.index.Sale.DueAt(now, row.phase) != row.phase && !slices.Contains(heldBack, id) {
 			due = append(due, id)
 		}
 	}

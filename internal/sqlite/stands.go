@@ -155,7 +155,7 @@ func (s *stands) learn(ctx context.Context, c *conn, sale *saleRow) (*saleBooks,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.spans, s.marked = spans, marked
-	s.sales[sale.shelf.Sale.ID] = books
+	s.sales[sale.index.Sale.ID] = books
 	return books, nil
 }
 
@@ -181,7 +181,7 @@ func (s *stands) publish(t *tx) {
 
 func loadBooks(ctx context.Context, c *conn, sale *saleRow) (*saleBooks, error) {
 	books := &saleBooks{items: map[string]*itemBooks{}, buckets: map[int]ledger.BucketRow{}}
-	name := sale.shelf.Sale.ID
+	name := sale.index.Sale.ID
 	err := c.each(ctx, getBalances, func(r row) error {
 		sku, ok := sale.skuName[r.int(0)]
 		if !ok {

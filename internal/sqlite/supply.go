@@ -28,9 +28,9 @@ func (l *Ledger) Stand(ctx context.Context, sale string) (ledger.Stand, error) {
 	defer s.mu.RUnlock()
 	stand := ledger.Stand{
 		AsOf: s.head, Newest: s.spans[sale].newest,
-		Items: make(map[string]ledger.Balance, len(row.shelf.Items)), Buckets: make([]ledger.BucketStand, row.buckets),
+		Items: make(map[string]ledger.Balance, len(row.index.Items)), Buckets: make([]ledger.BucketStand, row.buckets),
 	}
-	for sku := range row.shelf.Items {
+	for sku := range row.index.Items {
 		stand.Items[sku] = ledger.Balance{}
 	}
 	books := s.sales[sale]
@@ -58,7 +58,7 @@ func (l *Ledger) learn(ctx context.Context, sale *saleRow) error {
 	if err := cmp.Or(ctx.Err(), l.queue.Err()); err != nil {
 		return err
 	}
-	if _, ok := l.desk.stands.of(sale.shelf.Sale.ID); ok {
+	if _, ok := l.desk.stands.of(sale.index.Sale.ID); ok {
 		return nil
 	}
 	l.mu.Lock()

@@ -153,7 +153,7 @@ func (t *tx) touch(ctx context.Context, b *ledger.Book, bucket shop.Bucket, sku 
 	if err != nil {
 		return err
 	}
-	b.PutSale(t.names.sales[bucket.Sale].shelf)
+	b.PutSale(t.names.sales[bucket.Sale].index)
 	if row, ok := books.buckets[bucket.Number]; ok {
 		b.PutBucket(row)
 	}

@@ -7,15 +7,15 @@ import (
 	"github.com/doorbuster/doorbuster/internal/node"
 )
 
-// shelf is where commands that only read find the books.
-type shelf struct {
+// ledgerFlags say where commands that only read find the ledger.
+type ledgerFlags struct {
 	place
 	DatabaseURL *string `placeholder:"URL" env-too:"DOORBUSTER_DATABASE_URL" help:"The ledger in PostgreSQL. Default: the one in --data."`
 }
 
 // books opens the ledger's books for reading, and says where they are.
-func (s shelf) books(ctx context.Context, p program) (node.ReadBooks, string, error) {
-	url, folder, err := config.Ledger(config.Flags{Data: s.Data, DatabaseURL: s.DatabaseURL}, p.getenv)
+func (f ledgerFlags) books(ctx context.Context, p program) (node.ReadBooks, string, error) {
+	url, folder, err := config.Ledger(config.Flags{Data: f.Data, DatabaseURL: f.DatabaseURL}, p.getenv)
 	if err != nil {
 		return nil, "", misused(err)
 	}
