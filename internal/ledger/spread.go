@@ -71,25 +71,3 @@ func (b *Book) Bump(bucket shop.Bucket, epoch int64) (int64, error) {
 	err := b.bump(row)
 	return row.Epoch, err
 }
-
-// Restock follows a change of a SKU's published stock, from before to
-// item.Stock: new units from outside to POOL, or from POOL to WITHDRAWN.
-// ErrShort says that the pool holds too few to withdraw: the supplier reclaims
-// them first. revision makes the line unique.
-func (b *Book) Restock(sale string, item shop.Item, before, revision int64) error {
-	line := Line{
-		Sale: sale, SKU: item.SKU, Kind: KindSeed, From: Outside, To: Pool,
-		Quantity: item.Stock - before,
-		Ref:      sale + "/" + item.SKU + "/" + strconv.FormatInt(revision, 10),
-	}
-	if line.Quantity == 0 {
-		return nil
-	}
-	if line.Quantity < 0 {
-		line.Kind, line.From, line.To, line.Quantity = KindWithdraw, Pool, Withdrawn, -line.Quantity
-		if b.units(Account{Sale: sale, SKU: item.SKU, Name: Pool}) < line.Quantity {
-			return ErrShort
-		}
-	}
-	return b.move(line)
-}

@@ -42,9 +42,8 @@ func (l *Ledger) Move(ctx context.Context, name string, verb shop.Verb) (shop.Ph
 		if err := q.run(ctx); err != nil {
 			return err
 		}
-		row, ok := t.locked[name], false
-		if phase, ok = row.phase.After(verb); !ok {
-			return &ledger.Broken{Reasons: []string{fmt.Sprintf("The sale is %s: %s does not lead anywhere from there.", row.phase, verb)}}
+		if phase, err = ledger.NextPhase(t.locked[name].phase, verb); err != nil {
+			return err
 		}
 		return t.move(ctx, map[string]shop.Phase{name: phase})
 	})
@@ -143,30 +142,23 @@ type publication struct {
 	buckets    int
 	published  ledger.Published
 
-	seen bool             // this document was published before
-	old  *sale            // nil: the sale is new
-	next *saleRow         // locked
-	free map[string]int64 // units of each SKU in POOL and GRANT
+	seen bool     // this document was published before
+	next *saleRow // locked
+	ledger.Publication
 }
 
 func (p *publication) run(ctx context.Context, t *tx) error {
-	p.published, p.seen, p.old, p.free = ledger.Same, false, nil, map[string]int64{}
+	p.published, p.seen = ledger.Same, false
 	if err := p.load(ctx, t); err != nil || p.seen {
 		return err
 	}
-	p.published = ledger.Created
-	if p.old != nil {
-		p.published = ledger.Changed
-		if err := p.keepsPromises(); err != nil {
-			return err
-		}
-	}
-	if err := p.restock(t); err != nil {
+	var err error
+	if p.published, err = t.Publish(p.Publication); err != nil {
 		return err
 	}
 	p.next.changed = true
 	return t.save(ctx, func(batch *pgx.Batch) {
-		if p.old == nil {
+		if p.Old == nil {
 			batch.Queue(insertBuckets, p.next.id, p.next.buckets)
 		}
 		batch.Queue(insertRevision, p.next.id, p.next.revision, t.Head, t.Now, p.hash, string(p.text))
@@ -186,9 +178,6 @@ func (p *publication) load(ctx context.Context, t *tx) error {
 		account, units, err := scanAccount(rows, p.next.named)
 		if err == nil {
 			t.PutBalance(account, units)
-			if account.Name == ledger.Pool || account.Name == ledger.Granted {
-				p.free[account.SKU] += units
-			}
 		}
 		return err
 	}))
@@ -201,48 +190,16 @@ func (p *publication) lock(t *tx, row pgx.Row) error {
 	if err != nil {
 		return err
 	}
+	p.Publication = ledger.Publication{Next: ledger.NewSaleIndex(p.document), Phase: next.phase, Revision: next.revision + 1}
 	if next.revision > 0 {
-		if p.old = t.l.names.of(next.id); p.old == nil || p.old.revision != next.revision {
+		old := t.l.names.of(next.id)
+		if old == nil || old.revision != next.revision {
 			return errStale
 		}
+		p.Old = old.index
 	}
-	next.revision++
-	next.name, next.index = p.document.ID, ledger.NewSaleIndex(p.document)
+	next.name, next.index, next.revision = p.document.ID, p.Next, p.Revision
 	p.next = next
 	t.locked[next.name] = next
-	return nil
-}
-
-// keepsPromises refuses a document that takes back what was promised.
-func (p *publication) keepsPromises() error {
-	given := make(map[string]int64, len(p.old.index.Items))
-	for sku, item := range p.old.index.Items {
-		given[sku] = item.Stock - p.free[sku]
-	}
-	if reasons := p.old.index.Sale.BrokenBy(p.document, p.next.phase != shop.Scheduled, given); len(reasons) > 0 {
-		return &ledger.Broken{Reasons: reasons}
-	}
-	return nil
-}
-
-// restock moves the stock of every item, removed ones too, from the old
-// document's figure to the new one's.
-func (p *publication) restock(t *tx) error {
-	items := slices.Clone(p.document.Items)
-	before := map[string]int64{}
-	if p.old != nil {
-		for _, item := range p.old.index.Sale.Items {
-			before[item.SKU] = item.Stock
-			if _, ok := p.next.index.Items[item.SKU]; !ok {
-				item.Stock = 0
-				items = append(items, item)
-			}
-		}
-	}
-	for _, item := range items {
-		if err := t.Restock(p.document.ID, item, before[item.SKU], p.next.revision); err != nil {
-			return fmt.Errorf("stock of %s: %w", item.SKU, err)
-		}
-	}
 	return nil
 }

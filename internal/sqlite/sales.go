@@ -40,14 +40,9 @@ func (t *tx) publish(ctx context.Context, sale *shop.Sale, buckets int) (ledger.
 	document := shop.EncodeSale(*sale)
 	hash := sha256.Sum256(document)
 	old, known := t.names.sales[sale.ID]
-	published := ledger.Created
 	if known {
-		published = ledger.Changed
 		seen, err := t.number(ctx, findRevision, old.id, hash[:])
 		if err != nil || seen != 0 {
-			return ledger.Same, err
-		}
-		if err := t.keepsPromises(ctx, old, sale); err != nil {
 			return ledger.Same, err
 		}
 	}
@@ -55,7 +50,8 @@ func (t *tx) publish(ctx context.Context, sale *shop.Sale, buckets int) (ledger.
 	if err != nil {
 		return ledger.Same, err
 	}
-	if err := t.restock(ctx, old, next); err != nil {
+	published, err := t.follow(ctx, old, next)
+	if err != nil {
 		return ledger.Same, err
 	}
 	at := millis(t.now)
@@ -63,26 +59,6 @@ func (t *tx) publish(ctx context.Context, sale *shop.Sale, buckets int) (ledger.
 		return ledger.Same, err
 	}
 	return published, t.write(ctx, "UPDATE sales SET revision = ? WHERE id = ?", next.revision, next.id)
-}
-
-// keepsPromises refuses a document that takes back what was promised.
-func (t *tx) keepsPromises(ctx context.Context, old *saleRow, next *shop.Sale) error {
-	books, err := t.books(ctx, next.ID)
-	if err != nil {
-		return err
-	}
-	given := make(map[string]int64, len(old.index.Items))
-	for sku, item := range old.index.Items {
-		given[sku] = item.Stock
-	}
-	for sku, item := range books.items {
-		balance := item.sum()
-		given[sku] -= balance.Pool + balance.Granted
-	}
-	if reasons := old.index.Sale.BrokenBy(next, old.phase != shop.Scheduled, given); len(reasons) > 0 {
-		return &ledger.Broken{Reasons: reasons}
-	}
-	return nil
 }
 
 // enter gives the sale and its SKUs their numbers and makes the transaction's
@@ -120,34 +96,24 @@ func (t *tx) addSale(ctx context.Context, sale *saleRow) error {
 	return nil
 }
 
-// restock moves the stock of every item, removed ones too, from the old
-// document's figure to the new one's.
-func (t *tx) restock(ctx context.Context, old, next *saleRow) error {
+// follow makes the books follow the sale's new document.
+func (t *tx) follow(ctx context.Context, old, next *saleRow) (ledger.Published, error) {
 	b, err := t.book(ctx)
 	if err != nil {
-		return err
+		return ledger.Same, err
 	}
-	sale := next.index.Sale
-	items := slices.Clone(sale.Items)
-	before := map[string]int64{}
+	if err := t.rest(ctx, b, next.index.Sale.ID); err != nil {
+		return ledger.Same, err
+	}
+	publication := ledger.Publication{Next: next.index, Phase: next.phase, Revision: next.revision}
 	if old != nil {
-		for _, item := range old.index.Sale.Items {
-			before[item.SKU] = item.Stock
-			if _, ok := next.index.Items[item.SKU]; !ok {
-				item.Stock = 0
-				items = append(items, item)
-			}
-		}
+		publication.Old = old.index
 	}
-	if err := t.rest(ctx, b, sale.ID); err != nil {
-		return err
+	published, err := b.Publish(publication)
+	if err != nil {
+		return ledger.Same, err
 	}
-	for _, item := range items {
-		if err := b.Restock(sale.ID, item, before[item.SKU], next.revision); err != nil {
-			return fmt.Errorf("stock of %s: %w", item.SKU, err)
-		}
-	}
-	return t.save(ctx, b)
+	return published, t.save(ctx, b)
 }
 
 // Sales implements ledger.Sales.
@@ -169,8 +135,9 @@ func (l *Ledger) Move(ctx context.Context, sale string, verb shop.Verb) (shop.Ph
 		if !ok {
 			return ledger.ErrNotFound
 		}
-		if phase, ok = row.phase.After(verb); !ok {
-			return &ledger.Broken{Reasons: []string{fmt.Sprintf("The sale is %s: %s does not lead anywhere from there.", row.phase, verb)}}
+		var err error
+		if phase, err = ledger.NextPhase(row.phase, verb); err != nil {
+			return err
 		}
 		return t.move(ctx, row, phase)
 	})

@@ -28,11 +28,10 @@ type Ledger struct {
 // NewLedger publishes the sale.
 func NewLedger(sale shop.Sale, now func() time.Time) (*Ledger, error) {
 	l := &Ledger{Now: now, book: ledger.NewBook(now(), 0)}
-	l.book.PutSale(ledger.NewSaleIndex(&sale))
-	for _, item := range sale.Items {
-		if err := l.book.Restock(sale.ID, item, 0, 1); err != nil {
-			return nil, fmt.Errorf("publish %s: %w", sale.ID, err)
-		}
+	index := ledger.NewSaleIndex(&sale)
+	l.book.PutSale(index)
+	if _, err := l.book.Publish(ledger.Publication{Next: index, Revision: 1}); err != nil {
+		return nil, fmt.Errorf("publish %s: %w", sale.ID, err)
 	}
 	return l, nil
 }
