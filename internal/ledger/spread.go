@@ -1,11 +1,60 @@
 package ledger
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
+
+// Spread keeps those calls of Supply that move units between POOL and a bucket.
+// A machine brings the transaction: the function applies a rule to a book that
+// holds the bucket and the accounts of the SKU, where one is named, and saves
+// what the rule changed. A bucket that the sale does not have is ErrNotFound.
+type Spread func(ctx context.Context, bucket shop.Bucket, sku string, rule func(*Book) error) error
+
+// Grant implements Supply.
+func (s Spread) Grant(ctx context.Context, bucket shop.Bucket, epoch int64, want Grant) (Grant, error) {
+	var grant Grant
+	err := s(ctx, bucket, want.SKU, func(b *Book) (err error) {
+		grant, err = b.Grant(bucket, epoch, want)
+		return err
+	})
+	if err != nil {
+		return Grant{}, fmt.Errorf("grant %d of %s to %s: %w", want.Quantity, want.SKU, bucket, err)
+	}
+	return grant, nil
+}
+
+// Reclaim implements Supply.
+func (s Spread) Reclaim(ctx context.Context, bucket shop.Bucket, epoch int64, back Reclaim) error {
+	var bumped bool
+	err := s(ctx, bucket, back.SKU, func(b *Book) (err error) {
+		bumped, err = b.Reclaim(bucket, epoch, back)
+		return err
+	})
+	if err == nil && bumped {
+		err = ErrEpoch
+	}
+	if err != nil {
+		return fmt.Errorf("reclaim %d from %s: %w", back.Number, bucket, err)
+	}
+	return nil
+}
+
+// Bump implements Supply.
+func (s Spread) Bump(ctx context.Context, bucket shop.Bucket, epoch int64) (int64, error) {
+	var now int64
+	err := s(ctx, bucket, "", func(b *Book) (err error) {
+		now, err = b.Bump(bucket, epoch)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("bump %s: %w", bucket, err)
+	}
+	return now, nil
+}
 
 // Grant moves units from POOL to a bucket under its next number.
 func (b *Book) Grant(bucket shop.Bucket, epoch int64, want Grant) (Grant, error) {

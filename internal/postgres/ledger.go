@@ -33,6 +33,8 @@ type Options struct {
 // a rule that panics ends it.
 type Ledger struct {
 	*Books
+	ledger.Spread // Grant, Reclaim and Bump
+
 	options  Options
 	pools    pools
 	clock    *ledger.Clock
@@ -67,6 +69,7 @@ func Open(ctx context.Context, options Options) (_ *Ledger, err error) {
 	}
 	l := &Ledger{options: options, fatal: make(chan error, 1), looks: ledger.Looks{For: ledger.LooksFor}}
 	l.queue = convoy.Convoy[*job]{Max: groupMax, Lead: l.lead}
+	l.Spread = l.spread
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(explain(err), l.Close())
 	}

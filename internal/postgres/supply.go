@@ -125,49 +125,7 @@ func (l *Ledger) Grants(ctx context.Context, bucket shop.Bucket, epoch, after in
 	return grants, nil
 }
 
-// Grant implements ledger.Supply.
-func (l *Ledger) Grant(ctx context.Context, bucket shop.Bucket, epoch int64, want ledger.Grant) (ledger.Grant, error) {
-	var grant ledger.Grant
-	err := l.spread(ctx, bucket, want.SKU, func(b *ledger.Book) (err error) {
-		grant, err = b.Grant(bucket, epoch, want)
-		return err
-	})
-	if err != nil {
-		return ledger.Grant{}, fmt.Errorf("grant %d of %s to %s: %w", want.Quantity, want.SKU, bucket, err)
-	}
-	return grant, nil
-}
-
-// Reclaim implements ledger.Supply.
-func (l *Ledger) Reclaim(ctx context.Context, bucket shop.Bucket, epoch int64, back ledger.Reclaim) error {
-	var bumped bool
-	err := l.spread(ctx, bucket, back.SKU, func(b *ledger.Book) (err error) {
-		bumped, err = b.Reclaim(bucket, epoch, back)
-		return err
-	})
-	if err == nil && bumped {
-		err = ledger.ErrEpoch
-	}
-	if err != nil {
-		return fmt.Errorf("reclaim %d from %s: %w", back.Number, bucket, err)
-	}
-	return nil
-}
-
-// Bump implements ledger.Supply.
-func (l *Ledger) Bump(ctx context.Context, bucket shop.Bucket, epoch int64) (int64, error) {
-	var now int64
-	err := l.spread(ctx, bucket, "", func(b *ledger.Book) (err error) {
-		now, err = b.Bump(bucket, epoch)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("bump %s: %w", bucket, err)
-	}
-	return now, nil
-}
-
-// spread applies a rule to a bucket that the sale has.
+// spread is the ledger.Spread of this machine.
 func (l *Ledger) spread(ctx context.Context, bucket shop.Bucket, sku string, rule func(*ledger.Book) error) error {
 	return l.transact(ctx, l.pools.worker, func(ctx context.Context, t *tx) error {
 		known, err := l.names.find(ctx, bucket.Sale)

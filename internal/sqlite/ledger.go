@@ -30,6 +30,8 @@ type Options struct {
 // share commits.
 type Ledger struct {
 	*Books
+	ledger.Spread // Grant, Reclaim and Bump
+
 	options Options
 	clock   *ledger.Clock
 	lock    *os.File
@@ -69,6 +71,7 @@ func Open(ctx context.Context, options Options) (_ *Ledger, err error) {
 	}
 	l := &Ledger{options: options, lock: lock, fatal: make(chan error, 1), looks: ledger.Looks{For: ledger.LooksFor}}
 	l.queue = convoy.Convoy[*job]{Max: groupMax, Lead: l.lead, Alone: func(j *job) bool { return j.alone }}
+	l.Spread = l.spread
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(explain(err), l.Close())
 	}
