@@ -57,7 +57,8 @@ type BucketRow struct {
 	Epoch       int64
 	LastGrant   int64
 	LastReclaim Reclaim
-	Dirty       bool // to be saved
+
+	dirty bool // to be saved
 }
 
 // Claim is the row of one decided ticket and of the order it led to.
@@ -94,7 +95,8 @@ type Quota struct {
 	Limit  int64
 	Row    int64 // newest claim of the buyer; the machine's
 	Stored bool  // the store has a row for it; the machine's
-	Dirty  bool  // to be saved
+
+	dirty bool // to be saved
 }
 
 type balance struct {
@@ -124,9 +126,10 @@ func NewBook(now time.Time, head int64) *Book {
 // PutSale makes a sale known to the rules.
 func (b *Book) PutSale(index *SaleIndex) { b.sales[index.Sale.ID] = index }
 
-// PutBucket loads a bucket's row.
+// PutBucket loads a bucket's row. It may be one that Changes had.
 func (b *Book) PutBucket(row BucketRow) {
 	if _, held := b.buckets[row.Bucket]; !held {
+		row.dirty = false
 		b.buckets[row.Bucket] = &row
 	}
 }
@@ -181,12 +184,12 @@ type BalanceChange struct {
 func (b *Book) Changes() Changes {
 	c := Changes{Fresh: b.fresh, Altered: b.altered, Charges: b.charges, Due: b.due, Lines: b.lines}
 	for _, quota := range b.quotas {
-		if quota.Dirty {
+		if quota.dirty {
 			c.Quotas = append(c.Quotas, quota)
 		}
 	}
 	for _, row := range b.buckets {
-		if row.Dirty {
+		if row.dirty {
 			c.Buckets = append(c.Buckets, row)
 		}
 	}

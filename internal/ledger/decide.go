@@ -70,7 +70,7 @@ func (b *Book) refusePoison(ticket shop.Ticket, index *SaleIndex) (Decision, err
 	}
 	claim := b.newClaim(&told, price)
 	quota := b.quota(Holder{ticket.Bucket.Sale, ticket.Buyer})
-	quota.Dirty = true // the claim is his newest; he has no more and no less
+	quota.dirty = true // the claim is his newest; he has no more and no less
 	if err := b.refuse(claim, shop.Missed); err != nil {
 		return Decision{}, err
 	}
@@ -124,7 +124,7 @@ func (b *Book) judge(claim *Claim, index *SaleIndex, current bool) error {
 	ticket := &claim.Ticket
 	quota := b.quota(Holder{ticket.Bucket.Sale, ticket.Buyer})
 	limit := index.Sale.LimitPerBuyer
-	quota.Dirty = true // the buyer's newest claim hangs on it, also when refused
+	quota.dirty = true // the buyer's newest claim hangs on it, also when refused
 	if quota.Live+ticket.Quantity > limit {
 		return b.refuse(claim, shop.LimitReached)
 	}
@@ -216,7 +216,7 @@ func (b *Book) bump(row *BucketRow) error {
 	if !ok {
 		return fmt.Errorf("ledger: bump of unknown sale %q", bucket.Sale)
 	}
-	row.Epoch, row.LastGrant, row.LastReclaim, row.Dirty = row.Epoch+1, 0, Reclaim{}, true
+	row.Epoch, row.LastGrant, row.LastReclaim, row.dirty = row.Epoch+1, 0, Reclaim{}, true
 	for _, item := range index.Sale.Items { // in the sale's order: the same on every machine
 		units := b.units(Account{bucket.Sale, item.SKU, Granted, bucket.Number})
 		if units == 0 {

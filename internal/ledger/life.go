@@ -140,7 +140,7 @@ func (b *Book) payLate(claim *Claim, payment Payment) (shop.Order, error) {
 		return shop.Order{}, err
 	}
 	quota.Live += order.Quantity
-	quota.Limit, quota.Dirty = limit, true
+	quota.Limit, quota.dirty = limit, true
 	order.Status, order.Reference, order.PayBy = status, payment.Reference, noTime
 	b.charge(claim, payment, false)
 	b.alter(claim)
@@ -187,7 +187,7 @@ func (b *Book) release(claim *Claim, status shop.Status) error {
 func (b *Book) giveBack(order *shop.Order) {
 	quota := b.quota(Holder{order.Sale, order.Buyer})
 	quota.Live -= order.Quantity
-	quota.Dirty = true
+	quota.dirty = true
 }
 
 // Cancel ends an order for its buyer or an operator.

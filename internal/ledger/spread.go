@@ -74,7 +74,7 @@ func (b *Book) Grant(bucket shop.Bucket, epoch int64, want Grant) (Grant, error)
 	}); err != nil {
 		return Grant{}, err
 	}
-	row.LastGrant, row.Dirty = want.Number, true
+	row.LastGrant, row.dirty = want.Number, true
 	return want, nil
 }
 
@@ -103,7 +103,7 @@ func (b *Book) Reclaim(bucket shop.Bucket, epoch int64, back Reclaim) (bumped bo
 	}); err != nil {
 		return false, err
 	}
-	row.LastReclaim, row.Dirty = back, true
+	row.LastReclaim, row.dirty = back, true
 	return false, nil
 }
 

@@ -150,7 +150,6 @@ func (t *tx) saveStock(ctx context.Context, changes *ledger.Changes) error {
 		if err != nil {
 			return fmt.Errorf("save bucket %s: %w", row.Bucket, err)
 		}
-		row.Dirty = false
 		t.sales[row.Bucket.Sale].buckets[row.Bucket.Number] = *row
 	}
 	for i := range changes.Balances {
