@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
-	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
 // Hear takes in decisions, of this node or another, once they are on disk: it
@@ -49,14 +48,14 @@ func (d *Desk) CatchUp(ctx context.Context, sale string, newest int64) error {
 	if known >= newest {
 		return nil
 	}
-	var awaited []shop.ClaimID
+	var awaited []ledger.Print
 	for print, err := range d.Claims.Decided(ctx, sale, known) {
 		if err != nil {
 			return fmt.Errorf("read what was decided in %s: %w", sale, err)
 		}
 		d.Known.Add(print)
 		if d.Decisions.awaits(print.Claim) {
-			awaited = append(awaited, print.Claim)
+			awaited = append(awaited, print)
 		}
 		d.progress.read(sale, print.Row)
 	}
@@ -64,16 +63,16 @@ func (d *Desk) CatchUp(ctx context.Context, sale string, newest int64) error {
 }
 
 // tell brings decided orders to those who wait for them.
-func (d *Desk) tell(ctx context.Context, claims []shop.ClaimID) error {
-	for _, claim := range claims {
-		order, err := d.Claims.Order(ctx, claim)
+func (d *Desk) tell(ctx context.Context, prints []ledger.Print) error {
+	for i := range prints {
+		order, err := d.Claims.Order(ctx, prints[i].Claim)
 		if errors.Is(err, ledger.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("read a decided order: %w", err)
 		}
-		d.Decisions.Announce([]ledger.Decision{{Order: order}})
+		d.Decisions.Announce([]ledger.Decision{{Order: order, Nonce: prints[i].Nonce}})
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -281,6 +282,46 @@ func TestAKeyOfAPendingOrderIsNotReusedWhateverTheLimitSays(t *testing.T) {
 		if no := r.refused(wish("ann", "k", quantity)); no.Code != shop.KeyReused {
 			t.Errorf("quantity %d: got %s, want key_reused", quantity, no.Code)
 		}
+	}
+}
+
+// Two devices of one buyer order at the same moment, each under a key of its own.
+func TestTheSecondOfTwoOrdersAtOnceHearsWhatBecameOfTheFirst(t *testing.T) {
+	for range 20 {
+		r := open(t, document(5))
+		var mu sync.Mutex
+		var won []shop.ClaimID
+		var refused []shop.Refusal
+		var both sync.WaitGroup
+		for _, key := range []string{"phone", "laptop"} {
+			both.Go(func() {
+				answer, err := r.desk.Buy(context.WithoutCancel(t.Context()), wish("ann", key, 2))
+				mu.Lock()
+				defer mu.Unlock()
+				if no, ok := errors.AsType[shop.Refusal](err); ok {
+					refused = append(refused, no)
+				} else if err == nil {
+					won = append(won, answer.Order.ID)
+				}
+			})
+		}
+		both.Wait()
+		if len(won) != 1 || len(refused) != 1 || refused[0].Code != shop.LimitReached || !slices.Equal(refused[0].Orders, won) {
+			t.Fatalf("won %v, refused %+v; want one order, and the limit with it", won, refused)
+		}
+	}
+}
+
+func TestWhoDoesNotWaitIsToldToAskAgainWhileHisOtherTicketIsUndecided(t *testing.T) {
+	r := open(t, document(5))
+	r.decisive.open.Lock()
+	defer r.decisive.open.Unlock()
+	hasty := wish("ann", "phone", 2)
+	hasty.Wait = 0
+	r.buy(hasty)
+	hasty.Key = "laptop"
+	if no := r.refused(hasty); no.Code != shop.Unavailable || no.RetryAfter == 0 {
+		t.Errorf("got %+v, want unavailable: ask again", no)
 	}
 }
 

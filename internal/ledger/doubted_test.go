@@ -18,7 +18,9 @@ type backup struct {
 	done  int
 }
 
-func (b *backup) Order(_ context.Context, id shop.ClaimID) (shop.Order, error) {
+func (b *backup) Order(_ context.Context, id shop.ClaimID) (shop.Order, error) { return b.find(id) }
+
+func (b *backup) find(id shop.ClaimID) (shop.Order, error) {
 	if id != b.known.ID {
 		return shop.Order{}, ledger.ErrNotFound
 	}
@@ -31,17 +33,17 @@ func (b *backup) Standing(context.Context, string, string) (ledger.Standing, err
 
 func (b *backup) Pay(_ context.Context, payment ledger.Payment) (shop.Order, error) {
 	b.done++
-	return b.Order(context.Background(), payment.Order)
+	return b.find(payment.Order)
 }
 
 func (b *backup) Cancel(_ context.Context, cancellation ledger.Cancellation) (shop.Order, error) {
 	b.done++
-	return b.Order(context.Background(), cancellation.Order)
+	return b.find(cancellation.Order)
 }
 
 func (b *backup) Refund(_ context.Context, id shop.ClaimID, _ string) (shop.Order, error) {
 	b.done++
-	return b.Order(context.Background(), id)
+	return b.find(id)
 }
 
 func (b *backup) Due(context.Context, int) ([]shop.Order, error) { return []shop.Order{b.known}, nil }

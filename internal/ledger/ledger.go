@@ -67,7 +67,8 @@ type Decision struct {
 type Print struct {
 	Claim    shop.ClaimID
 	KeyPrint uint64
-	Row      int64 // its place among the sale's claims; grows in the order decided, not always by one
+	Row      int64  // its place among the sale's claims; grows in the order decided, not always by one
+	Nonce    uint64 // of the ticket that the claim was decided for; 0: whoever says it does not know
 }
 
 // Standing is what one buyer has in one sale.

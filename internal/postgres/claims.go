@@ -31,7 +31,7 @@ const (
 		SELECT` + claimColumns + `, (SELECT units FROM quota)
 		FROM mine JOIN claims c ON c.sale = $1 AND c.row = mine.row ORDER BY c.row`
 
-	getDecided = "SELECT claim, key_print, row FROM claims WHERE sale = $1 AND row > $2 ORDER BY row LIMIT $3"
+	getDecided = "SELECT claim, key_print, row, nonce FROM claims WHERE sale = $1 AND row > $2 ORDER BY row LIMIT $3"
 	// decidedPage is how many claims are read at once: within the time of a
 	// statement, and few in memory.
 	decidedPage = 10_000
@@ -289,9 +289,9 @@ func (l *Ledger) decidedPage(ctx context.Context, sale int32, after int64) (page
 		return ask(ctx, conn, func(rows pgx.Rows) error {
 			var p ledger.Print
 			var id [16]byte
-			var keyPrint int64
-			err := rows.Scan(&id, &keyPrint, &p.Row)
-			p.Claim, p.KeyPrint = id, uint64(keyPrint) //nolint:gosec // bits, not a number
+			var keyPrint, nonce int64
+			err := rows.Scan(&id, &keyPrint, &p.Row, &nonce)
+			p.Claim, p.KeyPrint, p.Nonce = id, uint64(keyPrint), uint64(nonce) //nolint:gosec // bits, not numbers
 			page = append(page, p)
 			return err
 		}, getDecided, sale, after, decidedPage)

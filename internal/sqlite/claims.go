@@ -254,7 +254,7 @@ func (l *Ledger) Standing(ctx context.Context, sale, buyer string) (ledger.Stand
 // Decided implements ledger.Claims.
 func (l *Ledger) Decided(ctx context.Context, sale string, after int64) iter.Seq2[ledger.Print, error] {
 	return func(yield func(ledger.Print, error) bool) {
-		query, args := "SELECT claim, key_print, row FROM claims", []any{}
+		query, args := "SELECT claim, key_print, row, nonce FROM claims", []any{}
 		if sale != "" {
 			known, ok := l.names.Load().sales[sale]
 			if !ok {
@@ -278,7 +278,7 @@ func (l *Ledger) Decided(ctx context.Context, sale string, after int64) iter.Seq
 }
 
 func readPrint(r row) (ledger.Print, error) {
-	p := ledger.Print{KeyPrint: uint64(r.int(1)), Row: r.int(2)} //nolint:gosec // bits, not a number
+	p := ledger.Print{KeyPrint: uint64(r.int(1)), Row: r.int(2), Nonce: uint64(r.int(3))} //nolint:gosec // bits, not numbers
 	copy(p.Claim[:], r.blob(0))
 	return p, nil
 }

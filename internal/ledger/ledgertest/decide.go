@@ -291,22 +291,22 @@ func noTickets(b *bench) {
 
 func decidedListed(b *bench) {
 	stocked(b, 5, 3)
-	want := map[shop.ClaimID]uint64{}
+	want := map[shop.ClaimID][2]uint64{}
 	for _, buyer := range []string{"ann", "bob"} {
 		ticket := b.ticket(buyer, "k")
 		b.decide(ticket)
-		want[ticket.Claim] = ticket.KeyPrint
+		want[ticket.Claim] = [2]uint64{ticket.KeyPrint, ticket.Nonce}
 	}
 	refused := b.ticket("cy", "k")
 	refused.Quantity = 3
 	b.decide(refused)
-	want[refused.Claim] = refused.KeyPrint
-	got := map[shop.ClaimID]uint64{}
+	want[refused.Claim] = [2]uint64{refused.KeyPrint, refused.Nonce}
+	got := map[shop.ClaimID][2]uint64{}
 	for p, err := range b.Decided(b.ctx, "", 0) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		got[p.Claim] = p.KeyPrint
+		got[p.Claim] = [2]uint64{p.KeyPrint, p.Nonce}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		b.Errorf("(-want +got)\n%s", diff)
