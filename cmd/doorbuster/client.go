@@ -32,6 +32,7 @@ type nodeFlags struct {
 // client asks one node.
 type client struct {
 	base  string
+	where string // base without a password, for messages
 	token gate.Secret
 	http  *http.Client
 }
@@ -46,7 +47,11 @@ func (f nodeFlags) client(p program) (*client, error) {
 	}
 	parsed, err := url.Parse(base)
 	if err != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
-		return nil, misused(fmt.Errorf("--admin-url: %q is not an address; write such as http://127.0.0.1:8081", base))
+		quoted := fmt.Sprintf("%q ", base)
+		if strings.Contains(base, "@") { // behind a password
+			quoted = ""
+		}
+		return nil, misused(fmt.Errorf("--admin-url: %sis not an address; write such as http://127.0.0.1:8081", quoted))
 	}
 	data, err := f.folder(p)
 	if err != nil {
@@ -57,7 +62,7 @@ func (f nodeFlags) client(p program) (*client, error) {
 		return nil, misused(err)
 	}
 	return &client{
-		base: strings.TrimSuffix(base, "/"), token: token,
+		base: strings.TrimSuffix(base, "/"), where: config.RedactURL(strings.TrimSuffix(base, "/")), token: token,
 		http: &http.Client{Timeout: clientTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // the token goes nowhere else
 		}},
@@ -102,9 +107,9 @@ func (c *client) unreached(err error) error {
 		err = wrong.Err
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("no node answers at %s; start one with doorbuster serve, or name its operators' address with --admin-url", c.base)
+		return fmt.Errorf("no node answers at %s; start one with doorbuster serve, or name its operators' address with --admin-url", c.where)
 	}
-	return fmt.Errorf("ask the node at %s: %w", c.base, err)
+	return fmt.Errorf("ask the node at %s: %w", c.where, err)
 }
 
 // refused puts a problem into words, a line for each reason.
@@ -114,10 +119,10 @@ func (c *client) refused(said answer) error {
 		Reasons       []string
 	}
 	if said.status == http.StatusUnauthorized {
-		return fmt.Errorf("the node at %s does not take this token; set DOORBUSTER_ADMIN_TOKEN, or name the node's folder with --data", c.base)
+		return fmt.Errorf("the node at %s does not take this token; set DOORBUSTER_ADMIN_TOKEN, or name the node's folder with --data", c.where)
 	}
 	if err := json.Unmarshal(said.body, &problem); err != nil || problem.Title == "" {
-		return fmt.Errorf("%s answered %d %s: is it a node's operators' address?", c.base, said.status, http.StatusText(said.status))
+		return fmt.Errorf("%s answered %d %s: is it a node's operators' address?", c.where, said.status, http.StatusText(said.status))
 	}
 	if len(problem.Reasons) == 0 {
 		return errors.New(problem.Detail)

@@ -237,7 +237,7 @@ func (c *Config) checkStores(wrong func(name, text string)) {
 		{"amqp-url", c.AMQPURL, []string{"amqp", "amqps"}},
 	} {
 		if store.url != "" && !storeURL(store.url, store.schemes) {
-			wrong(store.name, "is not an address of that kind; it begins with "+store.schemes[0]+":// and names a host; in a password write %25, %23, %2F, %3F and %40 for % # / ? and @")
+			wrong(store.name, "is not an address of that kind; it begins with "+store.schemes[0]+":// and names a host; in a password write %25, %23, %2F, %3F and %40 for % # / ? and @, and %40 behind the host, too")
 		}
 	}
 	if c.MigrateURL != "" && c.DatabaseURL == "" {
@@ -260,17 +260,17 @@ func storeURL(address string, schemes []string) bool {
 	if !ok || !slices.Contains(schemes, strings.ToLower(scheme)) {
 		return false
 	}
+	user, hosts, _, ok := authority(rest)
+	if user = strings.TrimSuffix(user, "@"); !ok || strings.Contains(user, "@") {
+		return false
+	}
+	if _, err := url.PathUnescape(user); err != nil {
+		return false
+	}
 	if query, err := url.Parse(address); err == nil && query.Query().Get("host") != "" { // a socket's folder, as PostgreSQL takes it
 		return true
 	}
-	authority, _, _ := strings.Cut(rest, "/")
-	if at := strings.LastIndex(authority, "@"); at >= 0 {
-		if _, err := url.PathUnescape(authority[:at]); err != nil || strings.ContainsAny(authority[:at], "#?@") {
-			return false
-		}
-		authority = authority[at+1:]
-	}
-	for host := range strings.SplitSeq(authority, ",") {
+	for host := range strings.SplitSeq(hosts, ",") {
 		parsed, err := url.Parse(scheme + "://" + host)
 		if err != nil || parsed.Hostname() == "" {
 			return false

@@ -25,7 +25,7 @@ func (c *Config) Print(to io.Writer) error {
 			value = c.LimitSale.String()
 		}
 		if strings.HasSuffix(s.name, "-url") {
-			value = redactURL(value)
+			value = RedactURL(value)
 		}
 		_, _ = fmt.Fprintf(out, "%s: %s\t# %s\n", s.name, yamlText(value), s.source)
 	}
@@ -48,39 +48,4 @@ func yamlText(value string) string {
 		return "'" + strings.ReplaceAll(value, "'", "''") + "'"
 	}
 	return value
-}
-
-// redactURL hides who logs in with what. Of an address that it cannot take
-// apart it shows nothing.
-func redactURL(address string) string {
-	scheme, rest, ok := strings.Cut(address, "://")
-	if address == "" {
-		return ""
-	}
-	if !ok {
-		return "[not shown: not an address]"
-	}
-	rest, query, asked := strings.Cut(rest, "?")
-	hosts := strings.Split(rest, ",")
-	for i, host := range hosts {
-		if at := strings.LastIndex(host, "@"); at >= 0 {
-			user, _, _ := strings.Cut(host[:at], ":")
-			hosts[i] = user + ":xxxxx" + host[at:]
-		}
-	}
-	if asked {
-		query = "?" + redactQuery(query)
-	}
-	return scheme + "://" + strings.Join(hosts, ",") + query
-}
-
-// redactQuery hides what may be a password among an address's parameters.
-func redactQuery(query string) string {
-	fields := strings.Split(query, "&")
-	for i, field := range fields {
-		if name, _, ok := strings.Cut(field, "="); ok && strings.Contains(strings.ToLower(name), "pass") {
-			fields[i] = name + "=xxxxx"
-		}
-	}
-	return strings.Join(fields, "&")
 }

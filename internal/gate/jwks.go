@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -120,8 +121,11 @@ func (j *JWKS) fetch(ctx context.Context) error {
 	}
 	request.Header.Set("Accept", acceptedKeySets)
 	response, err := j.client.Do(request)
+	if wrong, ok := errors.AsType[*url.Error](err); ok {
+		err = wrong.Err // the address may hold a token among its parameters
+	}
 	if err != nil {
-		return fmt.Errorf("ask for keys: %w", err)
+		return fmt.Errorf("ask %s for keys: %w", request.URL.Host, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {

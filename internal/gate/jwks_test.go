@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -148,6 +149,32 @@ func TestAFailingShopKeepsItsKeysAndIsLeftInPeace(t *testing.T) {
 		pass(keysBackoffMax)
 		if _, err := verifier.Verify(token, testNow); err == nil {
 			t.Error("the shop is well again, and the withdrawn key is still good")
+		}
+	})
+}
+
+func TestAnAddressWithATokenIsNotLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })}
+		var log bytes.Buffer
+		keys, err := NewJWKS("https://shop.example/keys?access_token=canary", gone, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- keys.Run(ctx) }()
+		synctest.Wait()
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if said := log.String(); strings.Contains(said, "canary") || !strings.Contains(said, "ask shop.example for keys: unexpected EOF") {
+			t.Errorf("logged: %s", said)
+		}
+		captcha := NewSiteVerify("https://captcha.example/verify?key=canary", NewSecret([]byte("s")), gone)
+		if _, err := captcha.ask(ctx, nil); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("the captcha's fault is %v", err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -85,8 +86,11 @@ func (s *SiteVerify) ask(ctx context.Context, form url.Values) (j judgement, err
 	}
 	request.Header.Set("Content-Type", siteVerifyRequest)
 	response, err := s.client.Do(request)
+	if wrong, ok := errors.AsType[*url.Error](err); ok {
+		err = wrong.Err // the address may hold a key among its parameters
+	}
 	if err != nil {
-		return j, err
+		return j, fmt.Errorf("ask %s: %w", request.URL.Host, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // read to its end, or given up
 	if response.StatusCode != http.StatusOK {

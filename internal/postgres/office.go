@@ -123,7 +123,7 @@ func (o *Office) connect(ctx context.Context) (*pgx.Conn, error) {
 	defer cancel()
 	config, err := pgx.ParseConfig(o.ledger.options.URL)
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", err)
+		return nil, unreadable(err)
 	}
 	settings{}.apply(config)
 	config.RuntimeParams["idle_session_timeout"] = millis(officeIdle)

@@ -2,8 +2,9 @@ package postgres
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -87,13 +88,23 @@ type settings struct {
 func openPool(ctx context.Context, url string, size int32, set settings) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", err)
+		return nil, unreadable(err)
 	}
 	config.MaxConns = size
 	config.PingTimeout = time.Second // a frozen server is found out before the call has to end
 	config.MaxConnIdleTime = 5 * time.Minute
 	set.apply(config.ConnConfig)
 	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// unreadable says what is wrong with a URL. pgx quotes the URL, and hides a
+// password in it only where that is written as it should be.
+func unreadable(err error) error {
+	text := err.Error()
+	if _, quotes := errors.AsType[*pgconn.ParseConfigError](err); quotes {
+		text = text[strings.LastIndex(text, "`: ")+len("`: "):]
+	}
+	return errors.New("database URL: " + text)
 }
 
 // apply puts the settings into a connection's first message, so that they

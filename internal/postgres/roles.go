@@ -52,7 +52,7 @@ type roles struct {
 func (r *roles) make(ctx context.Context, options Options) error {
 	config, err := pgx.ParseConfig(options.URL)
 	if err != nil {
-		return fmt.Errorf("database URL: %w", err)
+		return unreadable(err)
 	}
 	for _, role := range []string{roleApp, roleOperator, roleMigrate} {
 		_ = r.try(ctx, fmt.Sprintf(`DO $$ BEGIN
@@ -146,7 +146,7 @@ func (r *roles) grant(ctx context.Context, schema int64) error {
 func (r *roles) probe(ctx context.Context, url string) (prepared, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return prepared{}, fmt.Errorf("database URL: %w", err)
+		return prepared{}, unreadable(err)
 	}
 	settings{}.apply(config)
 	conn, err := pgx.ConnectConfig(ctx, config)

@@ -41,7 +41,7 @@ func prepare(ctx context.Context, options Options) (prepared, error) {
 	defer cancel()
 	config, err := pgx.ParseConfig(options.MigrateURL)
 	if err != nil {
-		return prepared{}, fmt.Errorf("database URL: %w", err)
+		return prepared{}, unreadable(err)
 	}
 	settings{}.apply(config)
 	for _, unbounded := range []string{"lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"} {

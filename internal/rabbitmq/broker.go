@@ -74,9 +74,8 @@ func (o *Options) complete() error {
 		return fmt.Errorf("rabbitmq: name %q; write 1 to 63 of A-Z, a-z, 0-9, _, . and -, beginning with a letter or digit", o.Name)
 	}
 	if _, err := amqp.ParseURI(o.URL); err != nil {
-		var broken *url.Error
-		if errors.As(err, &broken) {
-			err = broken.Err // the whole of it would show the password
+		if _, broken := errors.AsType[*url.Error](err); broken { // quotes the address, or a part of it that may be the password's
+			err = errors.New("it is not amqp://user:password@host:port/vhost")
 		}
 		return fmt.Errorf("rabbitmq: address: %w", err)
 	}

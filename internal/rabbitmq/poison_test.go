@@ -70,7 +70,7 @@ func TestAMessageThatKeepsComingAgainIsPutAside(t *testing.T) {
 }
 
 func TestAnAddressThatCannotBeReadShowsNoPassword(t *testing.T) {
-	for _, address := range []string{"amqp://u:secret@host:port/", "http://u:secret@host/", "amqp://u:secret@ho st/", "amqp://u:secret\x7f@host/"} {
+	for _, address := range []string{"amqp://u:secret@host:port/", "http://u:secret@host/", "amqp://u:secret@ho st/", "amqp://u:secret\x7f@host/", "amqp://u:secret", "amqp://u:secret/x@host/"} {
 		b, err := Open(t.Context(), Options{URL: address})
 		if err == nil {
 			must(t, b.Close())

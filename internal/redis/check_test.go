@@ -121,6 +121,7 @@ func busPort(t *testing.T) string {
 func TestOptionsThatMakeNoSenseAreRefusedAtOnce(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"redis://host:port": func(o *Options) { o.URL = "postgres://user:secret@host" },
+		"its URL is not":    func(o *Options) { o.URL = "redis://u:secret" }, // a host is missing
 		"can be accepted":   func(o *Options) { o.Accept = []string{"everything"} },
 		"cannot be":         func(o *Options) { o.Accept = []string{""} },
 		"the ledger's name": func(o *Options) { o.Ledger = "a}b" },
@@ -132,6 +133,18 @@ func TestOptionsThatMakeNoSenseAreRefusedAtOnce(t *testing.T) {
 		if !errors.As(err, new(Refused)) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: error is %v, want a refusal without the password", name, err)
 		}
+	}
+}
+
+func TestAPasswordMayHaveAComma(t *testing.T) {
+	o := options("redis://u:sec,ret@a:1,b:2")
+	settings, err := o.settings()
+	if err != nil || settings.Password != "sec,ret" || strings.Join(settings.InitAddress, " ") != "a:1 b:2" {
+		t.Errorf("password %q, hosts %q, %v", settings.Password, settings.InitAddress, err)
+	}
+	o = options("redis://u:sec,ret") // the host is missing, so this is one
+	if _, err := o.settings(); err == nil || strings.Contains(err.Error(), "sec") {
+		t.Errorf("a part of the password is shown: %v", err)
 	}
 }
 

@@ -149,13 +149,13 @@ func (o *Options) settings() (rueidis.ClientOption, error) {
 			return none, refused("%q cannot be accepted; these can: %s", name, strings.Join(AcceptNames(), ", "))
 		}
 	}
-	first, others, _ := strings.Cut(o.URL, ",")
-	settings, err := rueidis.ParseURL(first)
+	at := strings.LastIndex(o.URL, "@") + 1 // a comma before it belongs to the password
+	first, others, _ := strings.Cut(o.URL[at:], ",")
+	settings, err := rueidis.ParseURL(o.URL[:at] + first)
+	if _, broken := errors.AsType[*url.Error](err); broken { // quotes the URL, or a part of it that may be the password's
+		return none, refused("its URL is not redis://host:port")
+	}
 	if err != nil {
-		var fault *url.Error // prints the URL, which may hold a password
-		if errors.As(err, &fault) {
-			err = fault.Err
-		}
 		return none, refused("its URL is not redis://host:port: %v", err)
 	}
 	if others != "" {
