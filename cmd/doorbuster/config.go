@@ -22,11 +22,12 @@ Exit codes: 0 no fault, 2 faults.`
 
 // Run tells whether serve would start with these settings.
 func (c checkCommand) Run(p program) error {
-	if _, err := config.Read(c.Flags, p.getenv); err != nil {
+	settings, err := config.Read(c.Flags, p.getenv)
+	if err != nil {
 		return misused(err)
 	}
-	for _, stray := range p.strays() {
-		p.print(p.stderr, "doorbuster: %s\n", stray)
+	for _, doubt := range append(p.strays(), settings.Doubts()...) {
+		p.print(p.stderr, "doorbuster: %s\n", doubt)
 	}
 	p.print(p.stdout, "no fault\n")
 	return nil

@@ -235,7 +235,7 @@ func (c deploySystemd) Run(p program) error {
 	if err != nil {
 		return err
 	}
-	if _, chosen := settings.Given("payments"); !chosen { // behind a proxy the public would pay with play money
+	if _, chosen := settings.Given("payments"); !chosen { // a service is for others, also where --hosts names none
 		none := string(config.NoPayments)
 		c.Payments = &none
 		if settings, site, err = siteOf(c.Flags, p); err != nil {

@@ -152,9 +152,39 @@ func TestMoneyIsOnlyPretendedWhereNoStrangerComesIn(t *testing.T) {
 			t.Errorf("%s: payments %q (%v), want %q", listen, c.Payments, err, want)
 		}
 	}
-	c, err := config.Read(config.Flags{Data: new(t.TempDir()), Listen: new(":8080"), Payments: new("sandbox")}, environment())
+	for hosts, want := range map[string]config.Payments{
+		"localhost,127.0.0.1,[::1],127.8.8.8": config.Sandbox,
+		"shop.example":                        config.NoPayments, "localhost,shop.example": config.NoPayments, "192.168.1.2": config.NoPayments, "localhost.example": config.NoPayments,
+	} {
+		c, err := config.Read(config.Flags{Data: new(t.TempDir()), Hosts: &hosts}, environment())
+		if err != nil || c.Payments != want {
+			t.Errorf("known as %s: payments %q (%v), want %q", hosts, c.Payments, err, want)
+		}
+	}
+	c, err := config.Read(config.Flags{Data: new(t.TempDir()), Listen: new(":8080"), Hosts: new("shop.example"), Payments: new("sandbox")}, environment())
 	if err != nil || c.Payments != config.Sandbox {
 		t.Errorf("asked for: payments %q (%v), want the sandbox", c.Payments, err)
+	}
+}
+
+func TestPlayMoneyThatNobodyChoseIsADoubt(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags config.Flags
+		want  string
+	}{
+		"this machine alone":       {config.Flags{}, ""},
+		"behind a proxy":           {config.Flags{TrustedProxies: new("127.0.0.1")}, "with --trusted-proxies others"},
+		"from a shop's pages":      {config.Flags{PageOrigins: new("https://shop.example")}, "with --page-origins others"},
+		"behind a proxy, chosen":   {config.Flags{TrustedProxies: new("127.0.0.1"), PageOrigins: new("*"), Payments: new("sandbox")}, ""},
+		"real money":               {config.Flags{TrustedProxies: new("127.0.0.1"), Payments: new("none")}, ""},
+		"a name that is elsewhere": {config.Flags{TrustedProxies: new("127.0.0.1"), Hosts: new("shop.example")}, ""},
+	} {
+		c.flags.Data = new(t.TempDir())
+		settings, err := config.Read(c.flags, environment())
+		doubts := strings.Join(settings.Doubts(), "\n")
+		if err != nil || (doubts == "") != (c.want == "") || !strings.Contains(doubts, c.want) || (c.want != "" && !strings.Contains(doubts, "--payments none")) {
+			t.Errorf("%s: doubts %q (%v), want %q", name, doubts, err, c.want)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ type Flags struct {
 	SuspectNoPage  *bool   `name:"suspect-no-page" group:"Who may buy" help:"Buyers fetch page and state from this node itself: with challenge: suspicious it counts against an order that nobody at its address did. Not behind a CDN or a cache."`
 	BlockList      *string `name:"block-list" placeholder:"FILE" group:"Who may buy" help:"Addresses, prefixes and buyers (buyer:ID) that are turned away, one a line; read again when it changes."`
 	AllowList      *string `name:"allow-list" placeholder:"FILE" group:"Who may buy" help:"The same of those that pass the limits."`
-	Payments       *string `name:"payments" placeholder:"sandbox|none" group:"Who may buy" help:"Who takes the money: a cashier that only pretends, or the shop's own (POST …/paid). Default: sandbox where a node stands alone on a loopback address, else none."`
+	Payments       *string `name:"payments" placeholder:"sandbox|none" group:"Who may buy" help:"Who takes the money: a cashier that only pretends, or the shop's own (POST …/paid). Default: sandbox where a node stands alone on a loopback address and --hosts names nothing but this machine, else none."`
 
 	LogFormat *string `name:"log-format" preset:"auto" placeholder:"auto|json|text" group:"Logs" help:"Lines on stderr; auto is text on a terminal, else json."`
 	LogLevel  *string `name:"log-level" preset:"info" placeholder:"LEVEL" group:"Logs" help:"debug, info, warn or error."`

@@ -135,9 +135,12 @@ func (c *Config) checkLists() (faults shop.Faults) {
 	return faults
 }
 
-// paymentsDefault pretends to take money only where no stranger can come in.
+// paymentsDefault pretends to take money only on a loopback address, and only
+// while nothing else is known of the node than this machine's names. A proxy on
+// this machine may bring strangers all the same: PlayMoney.
 func (c *Config) paymentsDefault() Payments {
-	if c.Embedded() && !c.Distributed() && loopback(c.Listen) {
+	elsewhere := func(host string) bool { return !ownName(strings.Trim(host, "[]")) }
+	if c.Embedded() && !c.Distributed() && loopback(c.Listen) && !slices.ContainsFunc(c.Hosts, elsewhere) {
 		return Sandbox
 	}
 	return NoPayments
@@ -145,9 +148,12 @@ func (c *Config) paymentsDefault() Payments {
 
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
+	return err == nil && ownName(host)
+}
+
+// ownName reports whether a host's name or address is this machine for whoever
+// sits at it.
+func ownName(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || (err == nil && addr.IsLoopback())
 }

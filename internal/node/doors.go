@@ -81,8 +81,13 @@ func (n *Node) publishNow(ctx context.Context, sale shop.Sale) (ledger.Published
 
 // doubts is what an operator should know of a sale that this node can sell.
 func (n *Node) doubts(sale *shop.Sale) []string {
-	costs := func(item shop.Item) bool { return item.Price.Amount > 0 }
-	if n.sandbox == nil && sale.PayURL == "" && slices.ContainsFunc(sale.Items, costs) {
+	if !slices.ContainsFunc(sale.Items, func(item shop.Item) bool { return item.Price.Amount > 0 }) {
+		return nil
+	}
+	if played := n.options.Config.PlayMoney(); played != "" {
+		return []string{played}
+	}
+	if n.sandbox == nil && sale.PayURL == "" {
 		return []string{"nothing says where buyers pay: the page's button has nowhere to lead; set pay_url to your checkout, or tell them otherwise"}
 	}
 	return nil

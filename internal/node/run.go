@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/admin"
+	"github.com/doorbuster/doorbuster/internal/config"
 )
 
 // Run serves until ctx ends, then drains: what is in flight is finished,
@@ -16,9 +18,7 @@ import (
 // ends it at once, with an error, whenever that is found out: while buyers are
 // served, while they are seen out, or when the last write is brought to the disk.
 func (n *Node) Run(ctx context.Context) error {
-	if n.options.Config.Payments == "sandbox" {
-		n.options.Log.Warn("payments are a sandbox: nobody pays real money; --payments none leaves them to the shop's own cashier")
-	}
+	n.sayDoubts(ctx)
 	crew := muster(ctx, n.walkers())
 	served, buyers, operators := n.openDoors(ctx)
 	defer buyers()
@@ -40,6 +40,22 @@ func (n *Node) Run(ctx context.Context) error {
 		return errors.Join(err, died)
 	}
 	return errors.Join(err, n.Close())
+}
+
+// sayDoubts logs what the operator should know of the settings.
+func (n *Node) sayDoubts(ctx context.Context) {
+	c := n.options.Config
+	for _, doubt := range c.Doubts() {
+		n.options.Log.Warn(doubt)
+	}
+	if c.Payments != config.Sandbox || c.PlayMoney() != "" {
+		return
+	}
+	level := slog.LevelWarn
+	if _, chosen := c.Given("payments"); chosen {
+		level = slog.LevelInfo
+	}
+	n.options.Log.Log(ctx, level, "payments are a sandbox: nobody pays real money; --payments none leaves them to the shop's own cashier")
 }
 
 // doors hold what each door's Serve returned.

@@ -1,0 +1,53 @@
+package node
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/doorbuster/doorbuster/internal/config"
+)
+
+// A node behind a proxy of its own machine whose payments nobody chose says so
+// at its start, to whoever looks at its health, and of each sale that costs
+// something; one that was told so is silent.
+func TestPlayMoneyBehindAProxyIsSaidWhereAnOperatorLooks(t *testing.T) {
+	const said = "buyers pay with play money"
+	for _, chosen := range []bool{false, true} {
+		folder, anywhere, proxies, payments := t.TempDir(), "127.0.0.1:0", "127.0.0.1", "sandbox"
+		flags := config.Flags{Data: &folder, Listen: &anywhere, AdminListen: &anywhere, TrustedProxies: &proxies}
+		if chosen {
+			flags.Payments = &payments
+		}
+		c, err := config.Read(flags, func(string) string { return "" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		n, err := New(t.Context(), Options{Config: c, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})), Stdout: io.Discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		costs, free := sale(1, 100), sale(1, 0)
+		if doubts := fmt.Sprint(n.doubts(&costs)); strings.Contains(doubts, said) == chosen {
+			t.Errorf("chosen %t: doubts of a sale are %s", chosen, doubts)
+		}
+		if doubts := n.doubts(&free); len(doubts) > 0 {
+			t.Errorf("chosen %t: doubts of a sale that is free are %v", chosen, doubts)
+		}
+		h := run(t, n)
+		_, health := h.call("GET", h.operators("/healthz"), "", "")
+		if strings.Contains(fmt.Sprint(health["warnings"]), said) == chosen {
+			t.Errorf("chosen %t: health says %v", chosen, health)
+		}
+		if err := h.stop(); err != nil {
+			t.Error(err)
+		}
+		if strings.Contains(log.String(), said) == chosen || chosen && log.Len() > 0 {
+			t.Errorf("chosen %t: the log says %s", chosen, log.String())
+		}
+	}
+}
