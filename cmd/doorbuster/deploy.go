@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 
 	"github.com/doorbuster/doorbuster/internal/config"
 	"github.com/doorbuster/doorbuster/internal/edge"
@@ -229,73 +230,75 @@ func (deploySystemd) Help() string {
 
 // Run writes the files.
 func (c deploySystemd) Run(p program) error {
+	given, _ := config.Settings(c.Flags, p.getenv) // with faults, which siteOf names
 	data, format := serviceData, "json"
 	c.Data, c.LogFormat = &data, &format
+	if _, chosen := given.Given("payments"); !chosen { // a service is for others, also where --hosts names none
+		none := string(config.NoPayments)
+		c.Payments = &none
+	}
+	c.BlockList, c.AllowList = whole(given, "block-list"), whole(given, "allow-list")
 	settings, site, err := siteOf(c.Flags, p)
 	if err != nil {
 		return err
-	}
-	if _, chosen := settings.Given("payments"); !chosen { // a service is for others, also where --hosts names none
-		none := string(config.NoPayments)
-		c.Payments = &none
-		if settings, site, err = siteOf(c.Flags, p); err != nil {
-			return err
-		}
 	}
 	var text bytes.Buffer
 	if err := settings.Print(&text); err != nil {
 		return err
 	}
 	site.Nodes = []string{settings.Listen}
-	site.Service.Settings = text.Bytes()
+	site.Service.Settings, site.Service.Secrets = text.Bytes(), secretFiles(settings)
+	return c.write(p, edge.Systemd, site, nextOfService(given, settings, site.Service.Secrets)...)
+}
+
+// whole is a file's path that does not depend on where a program is started;
+// nil where the setting is not given.
+func whole(given *config.Config, name string) *string {
+	path, ok := given.Given(name)
+	if !ok {
+		return nil
+	}
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	return &path
+}
+
+// secretFiles are the secrets that a service cannot make for itself.
+func secretFiles(settings *config.Config) (names []string) {
+	if settings.Distributed() {
+		names = []string{"buyer-key", "admin-token", "root-key"}
+		if settings.Payments == config.Sandbox {
+			names = append(names, "payments-key")
+		}
+	}
+	if settings.CaptchaVerifyURL != "" {
+		names = append(names, "captcha-secret")
+	}
+	return names
+}
+
+// nextOfService is what is left to do, and what was given and is not in the
+// service's settings.
+func nextOfService(given, settings *config.Config, secrets []string) []string {
 	next := []string{
 		"put the program at /usr/local/bin/doorbuster, doorbuster.service into /etc/systemd/system, sysctl.d/90-doorbuster.conf into /etc/sysctl.d, doorbuster.yaml into /etc/doorbuster",
 	}
-	if settings.Distributed() {
-		site.Service.Secrets = []string{"buyer-key", "admin-token", "root-key"}
-		if settings.Payments == config.Sandbox {
-			site.Service.Secrets = append(site.Service.Secrets, "payments-key")
-		}
-		next = append(next, "write the passwords into doorbuster.yaml, and the shop's secrets into /etc/doorbuster, each a file of root's with mode 0600")
+	if hidden := settings.Hidden(); len(hidden) > 0 {
+		next = append(next, "write into doorbuster.yaml what is not shown there, of "+strings.Join(hidden, ", "))
 	}
-	next = append(next, "sysctl --system && systemctl daemon-reload && systemctl enable --now doorbuster")
-	return c.write(p, edge.Systemd, site, next...)
-}
-
-type deployCompose struct {
-	written
-	Behind string `placeholder:"PREFIX,…" help:"Proxies in front of this shop whose X-Forwarded-For counts, such as a CDN's. Default: none."`
-	config.Flags
-}
-
-// Help is what --help says beyond the flags.
-func (deployCompose) Help() string {
-	return `PostgreSQL, a Redis Cluster, RabbitMQ, three nodes and nginx. Addresses, stores, payments and secrets are its own; limits, names, origins, buyers' keys and the log's level are taken from the settings.
-
-    doorbuster deploy compose --out shop
-    doorbuster deploy compose --out shop --hosts drop.shop.example --limit-address 20:60`
-}
-
-// taken are the settings that nodes of compose take over.
-func taken() []string {
-	return []string{"hosts", "page-origins", "cache-tags", "buyer-jwks-url", "limit-address", "limit-buyer", "log-level"}
-}
-
-// Run writes the files.
-func (c deployCompose) Run(p program) error {
-	settings, site, err := siteOf(c.Flags, p)
-	if err != nil {
-		return err
+	if len(secrets) > 0 {
+		next = append(next, "write "+strings.Join(secrets, ", ")+" into /etc/doorbuster, each a file of root's with mode 0600")
 	}
-	if site.Proxy, err = (proxied{Behind: c.Behind}).proxy(); err != nil {
-		return misused(err)
-	}
-	for _, name := range taken() {
-		if value, ok := settings.Given(name); ok {
-			site.Service.Env = append(site.Service.Env, edge.Env{Name: config.EnvOf(name), Value: value})
+	for _, list := range []string{settings.BlockList, settings.AllowList} {
+		if list != "" {
+			next = append(next, "let the service's user, whom systemd makes, read "+list)
 		}
 	}
-	return c.write(p, edge.Compose, site, "cd "+c.at("")+" && ./secrets.sh",
-		"build the image doorbuster:dev from the sources (docker build -t doorbuster:dev .), and say in .env where the sale is (.env.example)",
-		"docker compose up --detach")
+	for _, fixed := range [][2]string{{"data", "the service may write to " + serviceData + " alone"}, {"log-format", "the journal gets json"}} {
+		if value, ok := given.Given(fixed[0]); ok && value != settings.Setting(fixed[0]) {
+			next = append(next, "do without --"+fixed[0]+" "+value+": "+fixed[1])
+		}
+	}
+	return append(next, "sysctl --system && systemctl daemon-reload && systemctl enable --now doorbuster")
 }

@@ -121,6 +121,9 @@ func (c *Config) Given(name string) (value string, ok bool) {
 	return s.value, s.source != sourceDefault && s.value != ""
 }
 
+// Setting returns the text of a setting, given or by default.
+func (c *Config) Setting(name string) string { return c.setting(name).value }
+
 // Folder finds --data alone, for commands that need nothing else.
 func Folder(flags Flags, getenv func(string) string) (string, error) {
 	all, faults := layer(flags, getenv)

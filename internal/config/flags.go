@@ -58,6 +58,18 @@ func IsSetting(name string) bool {
 	return name == fileFlag || all.index(name) >= 0
 }
 
+// Names returns the names of all settings, as flags have them.
+func Names() []string {
+	all, _ := layer(Flags{}, func(string) string { return "" })
+	var names []string
+	for i := range all {
+		if all[i].name != fileFlag {
+			names = append(names, all[i].name)
+		}
+	}
+	return names
+}
+
 // EnvOf returns the environment variable of a setting: admin-listen is
 // DOORBUSTER_ADMIN_LISTEN.
 func EnvOf(name string) string {
@@ -130,7 +142,7 @@ func (s settings) fill(path string) shop.Faults {
 				"%s is a secret and does not belong here; set %s, or %s_FILE", entry.name, EnvOf(name), EnvOf(name))})
 		default:
 			faults = append(faults, shop.Fault{Field: entry.source, Wrong: fmt.Sprintf(
-				"%q is not a setting; known are %s", entry.name, s.names())})
+				"%q is not a setting; known are %s", entry.name, strings.Join(Names(), ", "))})
 		}
 	}
 	return faults
@@ -143,14 +155,4 @@ func (s settings) index(name string) int {
 		}
 	}
 	return -1
-}
-
-func (s settings) names() string {
-	var names []string
-	for i := range s {
-		if s[i].name != fileFlag {
-			names = append(names, s[i].name)
-		}
-	}
-	return strings.Join(names, ", ")
 }

@@ -42,6 +42,17 @@ func (c *Config) Print(to io.Writer) error {
 	return out.Flush()
 }
 
+// Hidden names the settings of which Print does not show everything.
+func (c *Config) Hidden() []string {
+	var names []string
+	for _, s := range c.settings {
+		if strings.HasSuffix(s.name, "-url") && RedactURL(s.value) != s.value {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
 // yamlText quotes what YAML would read otherwise.
 func yamlText(value string) string {
 	if value == "" || strings.ContainsAny(value, ":#*[]{},&!|>'\"%@` ") {
