@@ -49,6 +49,7 @@ type Door struct {
 	// Changed returns when buyers are told of what an operator did to a sale.
 	Changed func(sale string)
 
+	Refused Refused
 	Health  func() Health
 	Metrics http.Handler
 	Log     *slog.Logger

@@ -121,6 +121,7 @@ func (d *Door) nowhere(w http.ResponseWriter, _ *http.Request) {
 func (d *Door) withToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !d.hasToken(r) {
+			d.noteRefused(r)
 			w.Header().Set("WWW-Authenticate", `Bearer realm="doorbuster"`)
 			refuse(w, shop.Refusal{Code: shop.Unauthorized, Detail: "Send the operators' token: Authorization: Bearer …"})
 			return

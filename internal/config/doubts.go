@@ -8,6 +8,10 @@ func (c *Config) Doubts() []string {
 	if doubt := c.PlayMoney(); doubt != "" {
 		all = append(all, doubt)
 	}
+	if bytes := c.AdminToken.Len(); bytes > 0 && bytes < adminTokenShort {
+		all = append(all, fmt.Sprintf("the operators' token is short: who reaches their address could guess it; "+
+			"set DOORBUSTER_ADMIN_TOKEN to %d bytes or more, such as from: openssl rand -base64 32", adminTokenShort))
+	}
 	return all
 }
 

@@ -18,10 +18,11 @@ import (
 
 // Lengths of secrets, in bytes.
 const (
-	adminTokenMin  = 8 // over the network nobody tries that many
-	paymentsKeyMin = 32
-	secretMax      = 4096
-	secretRandom   = 32 // of a generated one, before it is written as text
+	adminTokenMin   = 8
+	adminTokenShort = 16 // below it, whoever may try for long could guess a token of words
+	paymentsKeyMin  = 32
+	secretMax       = 4096
+	secretRandom    = 32 // of a generated one, before it is written as text
 )
 
 // secretSpec is one secret: its name is that of its file in --data, and EnvOf

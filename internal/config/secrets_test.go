@@ -185,6 +185,16 @@ func TestAnAdminTokenThatNoHeaderCarriesIsAFault(t *testing.T) {
 	}
 }
 
+func TestAShortAdminTokenIsADoubt(t *testing.T) {
+	for token, want := range map[string]bool{"": false, "8-bytes!": true, "fifteen-bytes--": true, "sixteen-bytes---": false} {
+		c, err := config.Read(config.Flags{Data: new(t.TempDir())}, environment("DOORBUSTER_ADMIN_TOKEN", token))
+		doubts := strings.Join(c.Doubts(), "\n")
+		if err != nil || strings.Contains(doubts, "the operators' token is short") != want || (token != "" && strings.Contains(doubts, token)) {
+			t.Errorf("%d bytes: doubts %q, %v", len(token), doubts, err)
+		}
+	}
+}
+
 func TestACommandIsToldWhereASecretCouldCome(t *testing.T) {
 	data := t.TempDir()
 	_, err := config.ReadSecret("admin-token", data, environment())

@@ -93,6 +93,15 @@ func (n *Node) doubts(sale *shop.Sale) []string {
 	return nil
 }
 
+// played is the one doubt of the settings that health shows: it asks for no
+// token, and is not to tell strangers that the token is short.
+func (n *Node) played() []string {
+	if doubt := n.options.Config.PlayMoney(); doubt != "" {
+		return []string{doubt}
+	}
+	return nil
+}
+
 // showMax bounds how long an operator's call waits for the board.
 const showMax = time.Second
 

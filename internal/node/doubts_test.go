@@ -51,3 +51,33 @@ func TestPlayMoneyBehindAProxyIsSaidWhereAnOperatorLooks(t *testing.T) {
 		}
 	}
 }
+
+// Health asks for no token, so it does not tell everybody that the token is
+// easily guessed.
+func TestAShortTokenIsToldToTheLogAlone(t *testing.T) {
+	folder, anywhere := t.TempDir(), "127.0.0.1:0"
+	c, err := config.Read(config.Flags{Data: &folder, Listen: &anywhere, AdminListen: &anywhere}, func(name string) string {
+		if name == "DOORBUSTER_ADMIN_TOKEN" {
+			return "12345678"
+		}
+		return ""
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	n, err := New(t.Context(), Options{Config: c, Log: slog.New(slog.NewTextHandler(&log, nil)), Stdout: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := run(t, n)
+	if _, health := h.call("GET", h.operators("/healthz"), "", ""); strings.Contains(fmt.Sprint(health), "token") {
+		t.Errorf("health says %v", health)
+	}
+	if err := h.stop(); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "the operators' token is short") {
+		t.Errorf("the log says %s", log.String())
+	}
+}

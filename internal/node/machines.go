@@ -63,7 +63,7 @@ type machines struct {
 // openMachines opens what serves the stations.
 func (n *Node) openMachines(ctx context.Context) error {
 	n.engines = map[string]walker{}
-	n.warnings = append(n.warnings, n.options.Config.Doubts)
+	n.warnings = append(n.warnings, n.played)
 	if n.options.Config.Embedded() {
 		return n.openEmbedded(ctx)
 	}

@@ -33,7 +33,7 @@ type collector struct {
 	aside, poisoned, leads     *prometheus.Desc
 	step, suspended, ready     *prometheus.Desc
 	sheds, limit, inside       *prometheus.Desc
-	suspects                   *prometheus.Desc
+	suspects, strangers        *prometheus.Desc
 }
 
 func newCollector(n *Node) *collector {
@@ -45,6 +45,7 @@ func newCollector(n *Node) *collector {
 		refusals:  desc("refusals_total", "Buyers' requests refused, by code.", "code"),
 		gate:      desc("gate_refusals_total", "Requests refused at the gate, by reason.", "reason"),
 		suspects:  desc("suspects_total", "Orders whose buyer was suspected, by each reason; always with a challenge, never a ban.", "reason"),
+		strangers: desc("operator_refusals_total", "Operators' calls refused for want of the token, by reason: no token at all, or a wrong one.", "reason"),
 		sheds:     desc("sheds_total", "Requests turned away because the node has more than it bears, by why.", "reason"),
 		limit:     desc("limit_orders", "New orders that may be on their way at once; below its usual value while what stands behind is slow or the processor short."),
 		inside:    desc("limit_orders_inside", "New orders that are on their way."),
@@ -74,7 +75,7 @@ func (c *collector) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.refusals, c.gate, c.places, c.orders, c.answers, c.reports, c.seconds, c.units, c.free, c.depth, c.oldest,
 		c.broken, c.aside, c.poisoned, c.leads, c.bumps, c.leaks, c.step, c.suspended, c.ready,
-		c.sheds, c.limit, c.inside, c.suspects,
+		c.sheds, c.limit, c.inside, c.suspects, c.strangers,
 	} {
 		into <- d
 	}
@@ -111,6 +112,8 @@ func (c *collector) Collect(into chan<- prometheus.Metric) {
 	gauge(c.ready, truth(ready))
 	gauge(c.limit, float64(n.pressure.Limit()))
 	gauge(c.inside, float64(n.pressure.Inside()))
+	counter(c.strangers, float64(n.admin.Refused.Missing.Load()), "missing")
+	counter(c.strangers, float64(n.admin.Refused.Wrong.Load()), "wrong")
 	c.accounts(ctx, gauge)
 }
 

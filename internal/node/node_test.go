@@ -278,6 +278,7 @@ func TestMetricsBearNoSecretAndTheFunnel(t *testing.T) {
 	h := start(t, filepath.Join(t.TempDir(), "data"), sale(1, 100))
 	h.order("ann", "k")
 	h.order("bob", "k")
+	h.call("GET", h.operators("/admin/api/v1/sales"), "a-wrong-one", "")
 	response, err := http.Get(h.operators("/metrics"))
 	if err != nil {
 		t.Fatal(err)
@@ -295,6 +296,7 @@ func TestMetricsBearNoSecretAndTheFunnel(t *testing.T) {
 		`doorbuster_gate_refusals_total{reason="network_limit"} 0`,
 		`doorbuster_gate_refusals_total{reason="sale_limit"} 0`,
 		`doorbuster_connections_refused_total{reason="address"} 0`,
+		`doorbuster_operator_refusals_total{reason="wrong"} 1`,
 	} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("metrics lack %s", want)
