@@ -37,7 +37,7 @@ cat <<TEXT
   Buy a shoe     ${bold}http://$buyers/s/$id${plain}
                  ${dim}no account needed: pick a size, press the button, pay at the sandbox cashier${plain}
   Operate it     ${bold}http://$operators/admin/api/v1/sales${plain}
-                 ${dim}bearer token in $data/admin-token; also for /debug/pprof; /metrics and /readyz want none${plain}
+                 ${dim}bearer token in $data/admin-token; also /metrics, /readyz, /debug/pprof${plain}
 
   In a second terminal:
     the figures  ./bin/doorbuster sale show $id --data $data --admin-url http://$operators

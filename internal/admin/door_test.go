@@ -244,25 +244,29 @@ func TestHealthIsForEverybodyWhoReachesTheDoor(t *testing.T) {
 	h.wants(h.ask("GET", "/metrics", "", "Authorization", ""), http.StatusOK, "doorbuster_ready 1")
 }
 
-func TestProfilesAreForWhoBearsTheToken(t *testing.T) {
+func TestProfilesAreForWhoIsNearOrBearsTheToken(t *testing.T) {
 	handler := open(t).door.Handler()
 	for _, c := range []struct {
-		name, peer, host, bears string
-		status                  int
+		name, peer, host string
+		header           []string
+		status           int
 	}{
-		{"this machine", "127.0.0.1:5000", "127.0.0.1:8081", "", http.StatusUnauthorized},
-		{"this machine by name", "[::1]:5000", "localhost:8081", "", http.StatusUnauthorized},
-		{"this machine with another token", "127.0.0.1:5000", "127.0.0.1:8081", "x" + token, http.StatusUnauthorized},
-		{"this machine with the token", "127.0.0.1:5000", "127.0.0.1:8081", token, http.StatusOK},
-		{"another machine", "203.0.113.9:5000", "127.0.0.1:8081", "", http.StatusUnauthorized},
-		{"another machine with the token", "203.0.113.9:5000", "db.example", token, http.StatusOK},
+		{"this machine", "127.0.0.1:5000", "127.0.0.1:8081", nil, http.StatusOK},
+		{"this machine by name", "[::1]:5000", "localhost:8081", nil, http.StatusOK},
+		{"a proxy on this machine", "127.0.0.1:5000", "127.0.0.1:8081", []string{"X-Forwarded-For", "203.0.113.9"}, http.StatusUnauthorized},
+		{"one that says little", "127.0.0.1:5000", "127.0.0.1:8081", []string{"X-Forwarded-Proto", "https"}, http.StatusUnauthorized},
+		{"one that names itself", "127.0.0.1:5000", "127.0.0.1:8081", []string{"Via", "1.1 edge"}, http.StatusUnauthorized},
+		{"a page in a browser on this machine", "127.0.0.1:5000", "127.0.0.1:8081", []string{"Origin", "https://evil.example"}, http.StatusUnauthorized},
+		{"a name bent to this machine", "127.0.0.1:5000", "evil.example:8081", nil, http.StatusUnauthorized},
+		{"another machine", "203.0.113.9:5000", "127.0.0.1:8081", nil, http.StatusUnauthorized},
+		{"another machine with the token", "203.0.113.9:5000", "db.example", []string{"Authorization", "Bearer " + token}, http.StatusOK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine", "/debug/pprof/cmdline"} {
+			for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine"} {
 				request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 				request.RemoteAddr, request.Host = c.peer, c.host
-				if c.bears != "" {
-					request.Header.Set("Authorization", "Bearer "+c.bears)
+				if c.header != nil {
+					request.Header.Set(c.header[0], c.header[1])
 				}
 				recorder := httptest.NewRecorder()
 				handler.ServeHTTP(recorder, request)

@@ -2,8 +2,10 @@ package admin
 
 import (
 	"maps"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"path"
 	"runtime/debug"
 	"slices"
@@ -49,12 +51,12 @@ func (d *Door) Handler() http.Handler {
 		open.HandleFunc(pattern, d.choose(methods{http.MethodGet: handler}))
 	}
 	for pattern, handler := range map[string]http.HandlerFunc{
-		"/debug/pprof/": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
-		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
+		"/debug/pprof/": pprof.Index, "/debug/pprof/profile": pprof.Profile, "/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
 	} {
-		// They show what is in memory. From this machine, too: a proxy on it need not say for whom it asks.
-		open.Handle(pattern, d.withToken(d.choose(methods{http.MethodGet: handler, http.MethodPost: handler})))
+		open.Handle(pattern, d.nearOrToken(d.choose(methods{http.MethodGet: handler, http.MethodPost: handler})))
 	}
+	// An address with a password may be among what the program was started with.
+	open.Handle("/debug/pprof/cmdline", d.withToken(d.choose(methods{http.MethodGet: pprof.Cmdline})))
 	open.HandleFunc("/", d.nowhere)
 	return d.logPanics(d.plainPaths(open))
 }
@@ -135,4 +137,44 @@ func (d *Door) hasToken(r *http.Request) bool {
 	given := r.Header.Get("Authorization")
 	return len(given) > len(scheme) && strings.EqualFold(given[:len(scheme)], scheme) &&
 		d.Token.Equal([]byte(given[len(scheme):]))
+}
+
+// nearOrToken guards profiles, which show what is in memory: they are for who
+// sits at this machine, or bears the token.
+func (d *Door) nearOrToken(next http.Handler) http.Handler {
+	guarded := d.withToken(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if near(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+// forwards are fields of who asks for others, and of web pages.
+var forwards = []string{ //nolint:gochecknoglobals // a constant, if Go had such
+	"Via", "Forwarded", "X-Real-Ip", "X-Client-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "Origin", "Referer", "Cookie",
+}
+
+// near reports whether the request was made on this machine and for it: a
+// proxy forwards for others, and a web page may have bent a name to 127.0.0.1. A
+// proxy that speaks HTTP/1.1 and names neither itself nor others cannot be told
+// from somebody who sits here: docs/operations.md says what to set.
+func near(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !peer.Addr().Unmap().IsLoopback() || !r.ProtoAtLeast(1, 1) { // nginx asks in 1.0 unless told
+		return false
+	}
+	for name := range r.Header {
+		if slices.Contains(forwards, name) || strings.HasPrefix(name, "X-Forwarded-") {
+			return false
+		}
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || (err == nil && addr.IsLoopback())
 }

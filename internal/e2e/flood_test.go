@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -99,7 +98,8 @@ type size struct{ heap, resident, goroutines int64 } // bytes, bytes, number
 // size measures what a node keeps: rubbish is collected first.
 func (n *node) size(t *testing.T) size {
 	t.Helper()
-	heap, goroutines := n.profile(t, "heap?gc=1&debug=1"), n.profile(t, "goroutine?debug=1")
+	_, heap := n.health("/debug/pprof/heap?gc=1&debug=1")
+	_, goroutines := n.health("/debug/pprof/goroutine?debug=1")
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.command.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
@@ -108,22 +108,6 @@ func (n *node) size(t *testing.T) size {
 		heap: figure(t, heap, "# HeapAlloc = "), goroutines: figure(t, goroutines, "goroutine profile: total "),
 		resident: figure(t, string(status), "VmRSS:") << 10,
 	}
-}
-
-// profile asks for one as an operator.
-func (n *node) profile(t *testing.T, which string) string {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.operators+"/debug/pprof/"+which, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+adminToken)
-	request.Close = true
-	got, err := do(http.DefaultClient, request)
-	if err != nil || got.status != http.StatusOK {
-		t.Fatalf("%s: %d %s, %v", which, got.status, got.body, err)
-	}
-	return string(got.body)
 }
 
 // series counts what a scrape brings.
