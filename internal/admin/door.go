@@ -39,8 +39,9 @@ type Door struct {
 	Publisher func(ctx context.Context, sale shop.Sale) (ledger.Published, error)
 	// Order returns an order as it now stands; ledger.ErrNotFound where there is none.
 	Order func(ctx context.Context, id shop.ClaimID) (shop.Order, error)
-	// Warn says what an operator should know of a sale that he publishes; nil: nothing.
-	Warn func(sale *shop.Sale) []string
+	// Warn says what an operator should know of a sale that he publishes, and of
+	// what that did; nil: nothing.
+	Warn func(sale *shop.Sale, did ledger.Published) []string
 	// Pay and Cancel are the cashier's, who also tells the payment provider.
 	Pay    func(ctx context.Context, payment ledger.Payment) (shop.Order, error)
 	Cancel func(ctx context.Context, cancellation ledger.Cancellation) (shop.Order, error)

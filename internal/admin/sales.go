@@ -55,7 +55,7 @@ func (d *Door) publication(did ledger.Published, sent, stands shop.Sale) (outcom
 		}
 	}
 	if d.Warn != nil {
-		warnings = append(warnings, d.Warn(&stands)...)
+		warnings = append(warnings, d.Warn(&stands, did)...)
 	}
 	return outcome, warnings
 }

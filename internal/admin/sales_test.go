@@ -24,7 +24,7 @@ func change(from, to string) string { return strings.Replace(sneakers, from, to,
 
 func TestASaleIsPublishedChangedAndPublishedAgain(t *testing.T) {
 	h := open(t)
-	h.door.Warn = func(sale *shop.Sale) []string { return []string{"mind " + sale.ID} }
+	h.door.Warn = func(sale *shop.Sale, _ ledger.Published) []string { return []string{"mind " + sale.ID} }
 	got := h.wants(h.ask("PUT", saleURL, sneakers), http.StatusCreated, `"id":"retro-85"`, `"phase":"scheduled"`, `"publication":"created","warnings":["mind retro-85"]`)
 	if got.header.Get("Location") != saleURL {
 		t.Errorf("Location is %q", got.header.Get("Location"))

@@ -79,8 +79,11 @@ func (n *Node) publishNow(ctx context.Context, sale shop.Sale) (ledger.Published
 	return published, err
 }
 
-// doubts is what an operator should know of a sale that this node can sell.
-func (n *Node) doubts(sale *shop.Sale) []string {
+// doubts is what an operator should know of a sale that was published.
+func (n *Node) doubts(sale *shop.Sale, did ledger.Published) []string {
+	if did != ledger.Same && !sale.ClosesAt.IsZero() && !sale.ClosesAt.After(n.ledger.Clock().Now()) {
+		return []string{"closes_at is past, so it is closed, and that is final: mend the time, and publish it under another id"}
+	}
 	if !slices.ContainsFunc(sale.Items, func(item shop.Item) bool { return item.Price.Amount > 0 }) {
 		return nil
 	}

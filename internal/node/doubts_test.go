@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorbuster/doorbuster/internal/config"
+	"github.com/doorbuster/doorbuster/internal/ledger"
 )
 
 // A node behind a proxy of its own machine whose payments nobody chose says so
@@ -32,10 +34,10 @@ func TestPlayMoneyBehindAProxyIsSaidWhereAnOperatorLooks(t *testing.T) {
 			t.Fatal(err)
 		}
 		costs, free := sale(1, 100), sale(1, 0)
-		if doubts := fmt.Sprint(n.doubts(&costs)); strings.Contains(doubts, said) == chosen {
+		if doubts := fmt.Sprint(n.doubts(&costs, ledger.Created)); strings.Contains(doubts, said) == chosen {
 			t.Errorf("chosen %t: doubts of a sale are %s", chosen, doubts)
 		}
-		if doubts := n.doubts(&free); len(doubts) > 0 {
+		if doubts := n.doubts(&free, ledger.Created); len(doubts) > 0 {
 			t.Errorf("chosen %t: doubts of a sale that is free are %v", chosen, doubts)
 		}
 		h := run(t, n)
@@ -48,6 +50,17 @@ func TestPlayMoneyBehindAProxyIsSaidWhereAnOperatorLooks(t *testing.T) {
 		}
 		if strings.Contains(log.String(), said) == chosen || chosen && log.Len() > 0 {
 			t.Errorf("chosen %t: the log says %s", chosen, log.String())
+		}
+	}
+}
+
+func TestASaleThatIsClosedAtOnceIsADoubtWhenItIsNew(t *testing.T) {
+	h := start(t, t.TempDir(), sale(1, 0))
+	past := sale(1, 0)
+	past.OpensAt, past.ClosesAt = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+	for did, want := range map[ledger.Published]bool{ledger.Created: true, ledger.Changed: true, ledger.Same: false} {
+		if got := strings.Contains(fmt.Sprint(h.node.doubts(&past, did)), "closes_at is past"); got != want {
+			t.Errorf("publication %v: said %v, want %v", did, got, want)
 		}
 	}
 }

@@ -243,8 +243,8 @@ func (n *Node) publish(ctx context.Context, sale shop.Sale) error {
 	if published != ledger.Same {
 		n.options.Log.Info("published a sale", "sale", sale.ID)
 	}
-	for _, doubt := range n.doubts(&sale) {
-		n.options.Log.Warn("a sale can be opened, but "+doubt, "sale", sale.ID)
+	for _, doubt := range n.doubts(&sale, published) {
+		n.options.Log.Warn("published, but "+doubt, "sale", sale.ID)
 	}
 	return nil
 }
