@@ -238,7 +238,7 @@ func referenced(d *Door, w http.ResponseWriter, r *http.Request) (shop.ClaimID, 
 	if !form(w, r, &report) {
 		return id, "", false
 	}
-	if report.Reference == "" || !fits(report.Reference) {
+	if strings.TrimSpace(report.Reference) == "" || !fits(report.Reference) {
 		refuse(w, *malformed("reference: write what names the payment, one line of 1 to " + strconv.Itoa(referenceMax) + " characters."))
 		return id, "", false
 	}

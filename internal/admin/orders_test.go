@@ -202,7 +202,7 @@ func TestAWrongReportIsRefused(t *testing.T) {
 	h.publish()
 	url := "/admin/api/v1/orders/" + h.order("eu-42", 1)[0]
 	for _, body := range []string{
-		"", "{}", `{"reference":""}`, `{"reference":null}`, `{"reference":7}`, `{"Reference":"a"}`, `{"reference":"a","reference":"b"}`,
+		"", "{}", `{"reference":""}`, `{"reference":"  "}`, `{"reference":null}`, `{"reference":7}`, `{"Reference":"a"}`, `{"reference":"a","reference":"b"}`,
 		`{"reference":"a","amount":1}`, `{"reference":"a\nb"}`, `{"reference":"` + strings.Repeat("x", 201) + `"}`, `[]`, `{"reference":"a"} x`,
 	} {
 		h.wants(h.ask("POST", url+"/paid", body), http.StatusBadRequest, `"code":"malformed"`)

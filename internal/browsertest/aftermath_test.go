@@ -43,7 +43,7 @@ func comesBack(t *testing.T, b *Browser, program string) {
 
 	must(t, ada.Press("#buy"))
 	must(t, ada.Status("sold_out"))
-	must(t, ada.Until(`/全部售出并已付款/.test(result.innerText)`))
+	must(t, ada.Until(`/已无剩余/.test(result.innerText)`))
 	desktop.judge(t, ada, "node-sold-out-for-good")
 	count := map[string]int{}
 	for _, o := range n.orders(t) {
