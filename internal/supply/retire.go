@@ -26,17 +26,17 @@ func (s *Supplier) Retire(ctx context.Context, sale string) error {
 	if stand.Resting() {
 		return nil
 	}
-	views := s.look(ctx, sale, len(stand.Buckets))
+	views, err := s.meet(ctx, sale, &stand)
+	if err != nil {
+		return err
+	}
 	var faults []error
 	for i := range views {
-		if stand.Buckets[i].Resting() {
-			continue
+		v := &views[i]
+		if v.err == nil && v.shelf.Tickets == 0 && v.shelf.LastGrant > 0 {
+			_, v.err = s.bump(ctx, shop.Bucket{Sale: sale, Number: i}, v.shelf.Epoch, "the sale is over")
 		}
-		shelf, err := s.agree(ctx, sale, &stand, &views[i])
-		if err == nil && shelf.Tickets == 0 && shelf.LastGrant > 0 { // 0: to agree it has begun anew
-			_, err = s.bump(ctx, shop.Bucket{Sale: sale, Number: i}, shelf.Epoch, "the sale is over")
-		}
-		faults = append(faults, err)
+		faults = append(faults, v.err)
 	}
 	return errors.Join(faults...)
 }
