@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/outage"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
 )
@@ -40,6 +41,8 @@ type Auditor struct {
 	Log     *slog.Logger
 
 	broken atomic.Int64 // invariants broken at the last audit
+
+	replays, looks outage.Watch // at the ledger, and at the stock beside it
 }
 
 // Run audits until ctx ends, at once and then every minute.
@@ -66,20 +69,19 @@ func (a *Auditor) Broken() int64 { return a.broken.Load() }
 // audit replays the whole ledger and halts the sales whose books are wrong.
 func (a *Auditor) audit(ctx context.Context) {
 	findings, err := replay(ctx, a.Books, "")
-	if err != nil {
-		if ctx.Err() == nil {
-			a.Log.Error("audit the ledger", "error", err)
-		}
+	if ctx.Err() != nil {
 		return
 	}
-	for _, notice := range a.Board.Notices() {
-		found, err := a.online(ctx, notice)
-		if err != nil {
-			a.Log.Warn("audit the stock", "sale", notice.Sale.ID, "error", err)
-			continue
-		}
-		findings = append(findings, found...)
+	switch began, ended := a.replays.Note(err); {
+	case began:
+		a.Log.Error("the ledger cannot be audited", "error", err)
+	case ended:
+		a.Log.Info("the ledger can be audited again")
 	}
+	if err != nil {
+		return
+	}
+	findings = append(findings, a.beside(ctx)...)
 	broken := map[string]bool{}
 	for _, f := range findings {
 		broken[f.invariant] = true
@@ -93,6 +95,32 @@ func (a *Auditor) audit(ctx context.Context) {
 		}
 	}
 	a.broken.Store(int64(len(broken)))
+}
+
+// beside looks at the stock of every sale.
+func (a *Auditor) beside(ctx context.Context) (findings []finding) {
+	var first error
+	var failed []string
+	for _, notice := range a.Board.Notices() {
+		found, err := a.online(ctx, notice)
+		if err != nil {
+			if failed = append(failed, notice.Sale.ID); first == nil {
+				first = err
+			}
+			continue
+		}
+		findings = append(findings, found...)
+	}
+	if ctx.Err() != nil {
+		return findings
+	}
+	switch began, ended := a.looks.Note(first); {
+	case began:
+		a.Log.Warn("the stock cannot be audited", "sales", len(failed), "first", failed[0], "error", first)
+	case ended:
+		a.Log.Info("the stock can be audited again")
+	}
+	return findings
 }
 
 // haltsSale: where units or money do not add up nothing may be sold; where

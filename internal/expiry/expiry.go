@@ -12,6 +12,7 @@ import (
 
 	"github.com/doorbuster/doorbuster/internal/crash"
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/outage"
 	"github.com/doorbuster/doorbuster/internal/payments"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -43,8 +44,8 @@ type Expirer struct {
 	Released func(sales []string)
 	Log      *slog.Logger
 
-	step    atomic.Int64 // nanoseconds by which the clock was set
-	failing bool         // the last pass failed: the log has it
+	step   atomic.Int64 // nanoseconds by which the clock was set
+	passes outage.Watch
 }
 
 // Step returns by how much somebody set the machine's clock, zero while it is
@@ -90,13 +91,12 @@ func (e *Expirer) watchClock() {
 
 // note logs a failure once, not at each pass.
 func (e *Expirer) note(err error) {
-	switch {
-	case err != nil && !e.failing:
+	switch began, ended := e.passes.Note(err); {
+	case began:
 		e.Log.Error("expiry: nothing is released until the ledger answers", slog.Any("error", err))
-	case err == nil && e.failing:
+	case ended:
 		e.Log.Info("expiry: releasing again")
 	}
-	e.failing = err != nil
 }
 
 // pass releases everything that is overdue, batch by batch.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/doorbuster/doorbuster/internal/outage"
 	"github.com/doorbuster/doorbuster/internal/queue"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -20,13 +21,16 @@ type Relay struct {
 	Queue     queue.Queue
 	Publisher queue.Publisher
 	Log       *slog.Logger
+
+	acks outage.Watch
 }
 
 // Run carries whatever the queue brings until ctx ends.
 func (r *Relay) Run(ctx context.Context) error {
 	deliveries := make([]queue.Delivery, 0, batchMax)
 	tickets := make([]shop.Ticket, 0, batchMax)
-	wait, down := retryMin, false
+	wait := retryMin
+	var carries outage.Watch
 	for ctx.Err() == nil {
 		var err error
 		if deliveries, err = r.Queue.Receive(ctx, batchMax, deliveries[:0]); err == nil {
@@ -36,22 +40,22 @@ func (r *Relay) Run(ctx context.Context) error {
 			}
 			err = r.publish(ctx, tickets)
 		}
-		switch {
-		case ctx.Err() != nil && err != nil: // told to stop, not turned away
-		case err != nil:
-			if !down { // once, not at every try while the broker is away
-				down = true
-				r.Log.Error("tickets do not reach the broker; they wait in the stock", "tickets", len(tickets), "error", err)
-			}
+		if err != nil && ctx.Err() != nil {
+			continue // told to stop, not turned away
+		}
+		switch began, ended := carries.Note(err); {
+		case began:
+			r.Log.Error("tickets do not reach the broker; they wait in the stock", "tickets", len(tickets), "error", err)
+		case ended:
+			r.Log.Info("tickets reach the broker again")
+		}
+		if err != nil {
 			pause(ctx, wait)
 			wait = min(2*wait, retryMax)
-		default:
-			if down {
-				r.Log.Info("tickets reach the broker again")
-			}
-			wait, down = retryMin, false
-			r.ack(ctx, deliveries)
+			continue
 		}
+		wait = retryMin
+		r.ack(ctx, deliveries)
 	}
 	return nil
 }
@@ -73,7 +77,11 @@ func (r *Relay) publish(ctx context.Context, tickets []shop.Ticket) error {
 func (r *Relay) ack(ctx context.Context, deliveries []queue.Delivery) {
 	amends, cancel := context.WithTimeout(context.WithoutCancel(ctx), amendsMax)
 	defer cancel()
-	if err := r.Queue.Ack(amends, deliveries); err != nil {
-		r.Log.Warn("acknowledge relayed tickets", "tickets", len(deliveries), "error", err)
+	err := r.Queue.Ack(amends, deliveries)
+	switch began, ended := r.acks.Note(err); {
+	case began:
+		r.Log.Warn("relayed tickets cannot be acknowledged; they come again", "tickets", len(deliveries), "error", err)
+	case ended:
+		r.Log.Info("relayed tickets can be acknowledged again")
 	}
 }

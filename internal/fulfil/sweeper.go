@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/doorbuster/doorbuster/internal/outage"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
 )
@@ -40,6 +41,7 @@ type Sweeper struct {
 
 	ticks  int
 	oldest atomic.Int64 // unix nanoseconds of the oldest undecided ticket; 0: none
+	reads  outage.Watch
 }
 
 // Run sweeps until ctx ends.
@@ -81,11 +83,12 @@ func (s *Sweeper) Oldest() time.Time {
 // sweep looks at every bucket that is due.
 func (s *Sweeper) sweep(ctx context.Context) {
 	var oldest time.Time
+	var unread blanks
 	for _, bucket := range s.due() {
 		// What cannot be decided is the oldest: it must not hide the others.
 		tickets, err := s.Stock.Undecided(ctx, bucket, sweepMax+s.Worker.Aside())
 		if err != nil {
-			s.Log.Warn("read undecided tickets", "bucket", bucket.String(), "error", err)
+			unread.add(bucket, err)
 			continue
 		}
 		if len(tickets) > 0 && (oldest.IsZero() || tickets[0].At.Before(oldest)) {
@@ -93,11 +96,39 @@ func (s *Sweeper) sweep(ctx context.Context) {
 		}
 		s.fulfil(ctx, s.hopeful(overdue(tickets, s.Now().Add(-sweepAfter))))
 	}
+	s.tell(ctx, unread)
 	if oldest.IsZero() {
 		s.oldest.Store(0)
 		return
 	}
 	s.oldest.Store(oldest.UnixNano())
+}
+
+// blanks are the buckets of one sweep that could not be read.
+type blanks struct {
+	buckets int
+	first   shop.Bucket
+	err     error // of the first
+}
+
+func (b *blanks) add(bucket shop.Bucket, err error) {
+	if b.buckets++; b.err == nil {
+		b.first, b.err = bucket, err
+	}
+}
+
+// tell logs that buckets cannot be read, and that all can be again. Redis holds
+// them all, so a line for each would be as many as there are sales.
+func (s *Sweeper) tell(ctx context.Context, unread blanks) {
+	if ctx.Err() != nil {
+		return // told to stop, not turned away
+	}
+	switch began, ended := s.reads.Note(unread.err); {
+	case began:
+		s.Log.Warn("undecided tickets cannot be read", "buckets", unread.buckets, "first", unread.first.String(), "error", unread.err)
+	case ended:
+		s.Log.Info("undecided tickets can be read again")
+	}
 }
 
 // due lists the buckets that this sweep looks at.

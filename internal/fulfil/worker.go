@@ -12,6 +12,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/crash"
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/outage"
 	"github.com/doorbuster/doorbuster/internal/queue"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
@@ -49,6 +50,8 @@ type Worker struct {
 
 	poisoned atomic.Int64 // tickets refused because nobody could have asked for them
 
+	receives, settles, acks outage.Watch
+
 	once sync.Once
 	turn chan struct{} // holds a token where nobody has the turn
 
@@ -72,9 +75,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		var err error
 		deliveries, err = w.Queue.Receive(ctx, batchMax, deliveries[:0])
-		if err != nil {
+		if !w.received(ctx, err) {
 			handOn()
-			w.stumble(ctx, err)
+			pause(ctx, retryMin)
 			continue
 		}
 		crash.At(crash.TicketRead)
@@ -111,12 +114,19 @@ func (w *Worker) takeTurn(ctx context.Context) (handOn func(), ok bool) {
 	return handOn, true
 }
 
-// stumble waits before the next try, unless the worker is just told to stop.
-func (w *Worker) stumble(ctx context.Context, err error) {
-	if ctx.Err() == nil {
-		w.Log.Error("receive tickets", "error", err)
-		pause(ctx, retryMin)
+// received reports whether the queue brought tickets, and logs where that has
+// changed, unless the worker was just told to stop.
+func (w *Worker) received(ctx context.Context, err error) bool {
+	if err != nil && ctx.Err() != nil {
+		return false
 	}
+	switch began, ended := w.receives.Note(err); {
+	case began:
+		w.Log.Error("tickets cannot be received; the stock keeps them", "error", err)
+	case ended:
+		w.Log.Info("tickets can be received again")
+	}
+	return err == nil
 }
 
 // fulfil decides tickets, tells their buyers and settles with the stock. It
@@ -176,18 +186,33 @@ func (w *Worker) settle(ctx context.Context, decisions []ledger.Decision) {
 		byBucket[d.Ticket.Bucket] = append(byBucket[d.Ticket.Bucket],
 			stock.Settlement{Ticket: d.Ticket, Verdict: d.Verdict, Live: d.Live, Mark: d.Order.AsOf})
 	}
+	var unsettled blanks
 	for bucket, settlements := range byBucket {
 		if err := w.Stock.Settle(amends, bucket, settlements); err != nil {
-			w.Log.Warn("settle", "bucket", bucket.String(), "tickets", len(settlements), "error", err)
+			unsettled.add(bucket, err)
 		}
+	}
+	if len(byBucket) == 0 {
+		return // nothing was tried
+	}
+	switch began, ended := w.settles.Note(unsettled.err); {
+	case began:
+		w.Log.Warn("the stock cannot be told of decisions; the sweeper comes back to them",
+			"buckets", unsettled.buckets, "first", unsettled.first.String(), "error", unsettled.err)
+	case ended:
+		w.Log.Info("the stock can be told of decisions again")
 	}
 }
 
 func (w *Worker) ack(ctx context.Context, deliveries []queue.Delivery) {
 	amends, cancel := context.WithTimeout(context.WithoutCancel(ctx), amendsMax)
 	defer cancel()
-	if err := w.Queue.Ack(amends, deliveries); err != nil {
-		w.Log.Warn("acknowledge tickets", "tickets", len(deliveries), "error", err)
+	err := w.Queue.Ack(amends, deliveries)
+	switch began, ended := w.acks.Note(err); {
+	case began:
+		w.Log.Warn("tickets cannot be acknowledged; they come again", "tickets", len(deliveries), "error", err)
+	case ended:
+		w.Log.Info("tickets can be acknowledged again")
 	}
 	crash.At(crash.AfterAck)
 }

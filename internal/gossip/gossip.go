@@ -14,6 +14,7 @@ import (
 
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/outage"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -179,7 +180,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	check := time.NewTicker(secretsEvery)
 	defer check.Stop()
-	failing := false
+	var sends outage.Watch
 	for {
 		var message []byte
 		select {
@@ -198,10 +199,15 @@ func (g *Gossip) Run(ctx context.Context) error {
 			continue
 		}
 		err := g.send(ctx, message)
-		if err != nil && !failing && ctx.Err() == nil {
-			g.Log.Warn("tell the other nodes; they look at the ledger until this works", "error", err)
+		if ctx.Err() != nil {
+			return nil
 		}
-		failing = err != nil
+		switch began, ended := sends.Note(err); {
+		case began:
+			g.Log.Warn("the other nodes cannot be told; they look at the ledger until they can", "error", err)
+		case ended:
+			g.Log.Info("the other nodes can be told again")
+		}
 	}
 }
 

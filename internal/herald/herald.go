@@ -4,7 +4,6 @@ package herald
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/crash"
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/outage"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
 )
@@ -62,8 +62,10 @@ type Herald struct {
 	looked   chan struct{}     // closes when the next look is over
 	hint     chan struct{}     // somebody touched something
 	listings map[string]ledger.Listing
-	failing  map[string]string // last fault by sale, so that each is logged once
-	swept    time.Time         // when every sale was last looked at
+	failing  map[string]string // last fault by sale
+	news     faults            // of this round
+	lists    outage.Watch
+	swept    time.Time // when every sale was last looked at
 	versions map[string]version
 	grants   map[shop.Bucket]numbers // at the last look that reached the bucket
 	closed   map[string]time.Time    // since when a sale that is not over is known to be closed
@@ -192,7 +194,7 @@ func (h *Herald) round(ctx context.Context, full bool) (next time.Duration, seen
 		moved, err := h.list(ctx, halted)
 		h.hear(err)
 		if err != nil {
-			h.fault(ctx, "", err)
+			h.deafened(ctx, err)
 			h.putBack(touched, renewed)
 			return roundEvery, seen
 		}
@@ -201,7 +203,8 @@ func (h *Herald) round(ctx context.Context, full bool) (next time.Duration, seen
 		}
 		notices = h.vanished(ctx)
 	}
-	h.fault(ctx, "", nil)
+	h.deafened(ctx, nil)
+	defer h.tell()
 	sweep := full && h.sweepDue()
 	ids := slices.Sorted(maps.Keys(h.listings))
 	h.watch(full, ids, touched)
@@ -341,22 +344,4 @@ func (h *Herald) next() time.Duration {
 		}
 	}
 	return max(wait, time.Millisecond)
-}
-
-// fault logs a sale's fault when it changes, not at every look.
-func (h *Herald) fault(ctx context.Context, sale string, err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if ctx.Err() != nil || h.failing[sale] == text || errors.Is(err, context.Canceled) {
-		return
-	}
-	if text == "" {
-		delete(h.failing, sale)
-		h.Log.Info("looking at the sale works again", "sale", sale)
-		return
-	}
-	h.failing[sale] = text
-	h.Log.Error("look at the sale", "sale", sale, "error", err)
 }

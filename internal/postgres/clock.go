@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/doorbuster/doorbuster/internal/outage"
 )
 
 const (
@@ -67,7 +69,7 @@ func (l *Ledger) Ping(ctx context.Context) error {
 func (l *Ledger) Run(ctx context.Context) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
-	failing := false
+	var answers outage.Watch
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,12 +77,13 @@ func (l *Ledger) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		err := l.Ping(ctx)
-		if ctx.Err() != nil || (err != nil) == failing {
+		if ctx.Err() != nil {
 			continue
 		}
-		if failing = err != nil; failing {
+		switch began, ended := answers.Note(err); {
+		case began:
 			l.options.Log.Error("the database does not answer", "error", err)
-		} else {
+		case ended:
 			l.options.Log.Info("the database answers again")
 		}
 	}

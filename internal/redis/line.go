@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/doorbuster/doorbuster/internal/outage"
 )
 
 // Line tells all nodes of a ledger at once. A message may be lost, and in a
@@ -40,9 +42,13 @@ const (
 // may be missing. Neither is called by two at once. It returns ctx's error.
 func (l *Line) Hear(ctx context.Context, hear func([]byte), gap func()) error {
 	rest := hearFirst
+	var holds outage.Watch
 	for ctx.Err() == nil {
 		err := l.listen(ctx, hear, func() {
 			rest = hearFirst
+			if _, ended := holds.Note(nil); ended {
+				l.client.options.Log.Info("the line between nodes holds again")
+			}
 			gap()
 		})
 		if ctx.Err() != nil {
@@ -51,7 +57,9 @@ func (l *Line) Hear(ctx context.Context, hear func([]byte), gap func()) error {
 		if errors.Is(err, rueidis.ErrClosing) {
 			return err
 		}
-		l.client.options.Log.Warn("the line between nodes broke", "error", err)
+		if began, _ := holds.Note(err); began {
+			l.client.options.Log.Warn("the line between nodes broke", "error", err)
+		}
 		_ = pause(ctx, rest) // the loop looks at ctx
 		rest = min(2*rest, hearLast)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/doorbuster/doorbuster/internal/outage"
 	"github.com/doorbuster/doorbuster/internal/queue"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -17,7 +18,7 @@ import (
 const (
 	// Redeliver is how long a ticket that was delivered may stay without an
 	// acknowledgement before it comes again: longer than a worker is patient
-	// with its ledger.
+	// with a ledger that answers.
 	Redeliver = 30 * time.Second
 	// bufferMax is how many tickets may wait in this process before it reads
 	// more: two batches of a worker. What waits here is nobody else's.
@@ -45,6 +46,7 @@ type Queue struct {
 	client   *Client
 	options  QueueOptions
 	poisoned atomic.Int64
+	reads    outage.Group[shop.Bucket]
 
 	// wake holds a token when a receiver may find tickets waiting. Who leaves
 	// some puts it back for the next.

@@ -72,7 +72,6 @@ type stream struct {
 	*Queue
 	shelf   *shelf
 	after   string // the last entry seen of what Redis has delivered to this name before; ">": all were
-	failing bool
 	claimed time.Time
 }
 
@@ -81,6 +80,7 @@ type stream struct {
 func (q *Queue) tend(ctx context.Context, shelf *shelf) {
 	shelf.tended.Add(1)
 	defer shelf.tended.Add(-1)
+	defer q.reads.Note(shelf.bucket, nil) // a sale that is over
 	s := &stream{Queue: q, shelf: shelf, after: "0", claimed: q.client.options.Now()}
 	for rest := restFirst; s.roomy(ctx) == nil; {
 		got, err := s.look(ctx)
@@ -130,16 +130,16 @@ func (s *stream) idle(ctx context.Context, rest time.Duration) bool {
 	return false
 }
 
-// say logs that a stream cannot be read, once for each time it breaks.
+// say logs that streams cannot be read, once while any of them cannot: most
+// often it is all that one server holds.
 func (s *stream) say(err error) {
-	log := s.client.options.Log.With("bucket", s.shelf.bucket.String())
-	switch {
-	case err != nil && !s.failing:
-		log.Warn("read the stream of tickets", "error", err)
-	case err == nil && s.failing:
-		log.Info("the stream of tickets can be read again")
+	log := s.client.options.Log
+	switch began, ended := s.reads.Note(s.shelf.bucket, err); {
+	case began:
+		log.Warn("streams of tickets cannot be read", "first", s.shelf.bucket.String(), "error", err)
+	case ended:
+		log.Info("all streams of tickets can be read again")
 	}
-	s.failing = err != nil
 }
 
 // look reads what is new, or what was delivered to this name before. It
