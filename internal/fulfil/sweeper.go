@@ -20,6 +20,9 @@ const (
 	// sweepMax bounds one look at one bucket; the oldest come first, so the
 	// next look finds the rest.
 	sweepMax = 4096
+	// reportEvery is how often it is logged that the queue leaves tickets: while
+	// the broker is away every sweep finds some.
+	reportEvery = time.Minute
 	// recallEvery is for how many sweeps what could not be decided is left alone.
 	recallEvery = 10
 	// pastEvery is how many sweeps buckets of sales that are over are left alone.
@@ -39,9 +42,11 @@ type Sweeper struct {
 	Leads   func() bool // reports whether this node is the one that sweeps; nil: it is
 	Log     *slog.Logger
 
-	ticks  int
-	oldest atomic.Int64 // unix nanoseconds of the oldest undecided ticket; 0: none
-	reads  outage.Watch
+	ticks    int
+	oldest   atomic.Int64 // unix nanoseconds of the oldest undecided ticket; 0: none
+	reads    outage.Watch
+	seen     int       // tickets seen to and not reported yet
+	reported time.Time // when the last were
 }
 
 // Run sweeps until ctx ends.
@@ -97,6 +102,7 @@ func (s *Sweeper) sweep(ctx context.Context) {
 		s.fulfil(ctx, s.hopeful(overdue(tickets, s.Now().Add(-sweepAfter))))
 	}
 	s.tell(ctx, unread)
+	s.report()
 	if oldest.IsZero() {
 		s.oldest.Store(0)
 		return
@@ -147,8 +153,18 @@ func (s *Sweeper) fulfil(ctx context.Context, tickets []shop.Ticket) {
 		if !s.Worker.fulfil(ctx, batch, 1, func() {}) { // the next sweep tries again
 			return
 		}
-		s.Log.Warn("saw to tickets that the queue had not brought", "tickets", len(batch))
+		s.seen += len(batch)
 	}
+}
+
+// report logs how many tickets the queue had not brought.
+func (s *Sweeper) report() {
+	now := s.Now()
+	if s.seen == 0 || now.Sub(s.reported) < reportEvery {
+		return
+	}
+	s.Log.Warn("saw to tickets that the queue had not brought", "tickets", s.seen)
+	s.seen, s.reported = 0, now
 }
 
 // hopeful leaves out what could not be decided lately.
