@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// patience is how often a batch is put to a ledger that takes no ticket of
-	// it, some 12 s in all. Past it the tickets wait in the stock's outbox.
+	// patience is how often a batch is put to a ledger that answers and takes no
+	// ticket of it, some 12 s in all. Past it the tickets wait in the stock's
+	// outbox. One that does not answer is waited for: no ticket is to blame.
 	patience = 10
 	// splitMax bounds the tries until the first ticket of a failing batch is
 	// taken: past it the ledger is down, not one of the tickets wrong.
@@ -20,19 +21,22 @@ const (
 	asideMax = 4096
 )
 
-// decide asks the ledger until it answers. A ledger without room stops the
-// selling; it goes on by itself when there is room again. What cannot be
-// decided within so many tries is put aside: the stock keeps it, and the
-// sweeper comes back to it.
+// decide asks the ledger until it answers. A ledger that is away or without room
+// stops the selling; it goes on by itself when that is over. What a ledger that
+// is there does not take in so many tries is put aside: the stock keeps it, and
+// the sweeper comes back to it.
 func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, patience int, handOn func()) ([]ledger.Decision, bool) {
-	wait, stuck := retryMin, false
-	for tries := 1; ; tries++ {
+	wait, stuck, faults := retryMin, false, 0
+	for {
 		decisions, err := w.sift(ctx, tickets, handOn)
+		if err != nil && !down(ctx, err) && w.answers(ctx) {
+			faults++
+		}
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
 			return nil, false
-		case tries >= patience && !errors.Is(err, ledger.ErrFull):
+		case faults >= patience && !errors.Is(err, ledger.ErrFull):
 			w.putAside(tickets, err)
 		default:
 			if !stuck {
@@ -48,6 +52,13 @@ func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, patience int
 		}
 		return decisions, true
 	}
+}
+
+// answers reports whether the ledger is there, by asking for an order that
+// nobody has: what it does not take all the same is at fault itself.
+func (w *Worker) answers(ctx context.Context) bool {
+	_, err := w.Ledger.Order(ctx, shop.ClaimID{})
+	return err == nil || errors.Is(err, ledger.ErrNotFound)
 }
 
 // sift decides the tickets but for those that cannot be: one of them must not
@@ -119,8 +130,11 @@ func (s *sieve) split(ctx context.Context, tickets []shop.Ticket, why error) err
 func (w *Worker) hold(tickets int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.stuck++; w.stuck > 1 {
+		return // the log has it
+	}
 	w.Log.Error("the ledger cannot write; selling stops until it can", "tickets", tickets, "error", err)
-	if w.stuck++; w.stuck == 1 && w.Board.Suspended() == nil {
+	if w.Board.Suspended() == nil {
 		w.suspended = true
 		w.Board.Suspend(suspension(err))
 	}
