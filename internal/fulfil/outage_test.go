@@ -62,3 +62,18 @@ func TestTheSweeperTellsOfAnOutageOnceHoweverManyBucketsThereAre(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatTheSweeperSawToIsReportedOnceAMinute(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	now := time.Unix(1e9, 0)
+	s := &Sweeper{Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	for range 121 {
+		s.seen += 10
+		s.report()
+		now = now.Add(time.Second)
+	}
+	if said := log.String(); strings.Count(said, "\n") != 3 || strings.Count(said, "tickets=600") != 2 {
+		t.Errorf("got %q, want 10 tickets at once and 600 after each minute", said)
+	}
+}

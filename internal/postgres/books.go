@@ -30,12 +30,8 @@ func OpenReadOnly(ctx context.Context, url string) (*Books, error) {
 		_, err := saleNames(ctx, conn)
 		return err
 	})
-	switch state(err) {
-	case "":
-	case stateNoTable, stateNoSchema:
-		err = errors.New("no ledger in this database: give the URL that doorbuster serve uses with --database-url")
-	case stateDenied:
-		err = fmt.Errorf("the user of this URL may not read the ledger; %s may: %w", roleOperator, err)
+	if unseen(err) {
+		err = b.unreadableBooks(ctx, err)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the ledger: %w", err), b.Close())

@@ -93,7 +93,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	l.Books = &Books{pool: l.pools.books}
 	l.names.pool = l.pools.readers
 	if err := l.identify(ctx); err != nil {
-		return err
+		return l.unentitled(err)
 	}
 	if err := l.startClock(ctx); err != nil {
 		return err

@@ -144,14 +144,9 @@ func (r *roles) grant(ctx context.Context, schema int64) error {
 
 // probe finds out whether the user of the URL can work as the roles.
 func (r *roles) probe(ctx context.Context, url string) (prepared, error) {
-	config, err := pgx.ParseConfig(url)
+	conn, err := connectTo(ctx, url)
 	if err != nil {
-		return prepared{}, unreadable(err)
-	}
-	settings{}.apply(config)
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return prepared{}, fmt.Errorf("connect to the database: %w", err)
+		return prepared{}, err
 	}
 	defer goodbye(ctx, conn)
 	for _, role := range []string{roleApp, roleOperator} {

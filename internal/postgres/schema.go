@@ -55,6 +55,9 @@ func prepare(ctx context.Context, options Options) (prepared, error) {
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(prepareLock)); err != nil {
 		return prepared{}, fmt.Errorf("wait for other nodes that prepare the database: %w", err)
 	}
+	if err := oneDatabase(ctx, conn, options); err != nil {
+		return prepared{}, err
+	}
 	r := &roles{conn: conn}
 	if err := r.make(ctx, options); err != nil {
 		return prepared{}, err
@@ -70,6 +73,47 @@ func prepare(ctx context.Context, options Options) (prepared, error) {
 		return prepared{}, err
 	}
 	return r.probe(ctx, options.URL)
+}
+
+// oneDatabase makes sure that both URLs lead to the same database, before
+// anything is made in the wrong one. Whatever the two users may do, a lock that
+// is held over one connection shows over the other, and in no other database.
+func oneDatabase(ctx context.Context, conn *pgx.Conn, options Options) error {
+	if options.MigrateURL == options.URL {
+		return nil
+	}
+	other, err := connectTo(ctx, options.URL)
+	if err != nil {
+		return err
+	}
+	defer goodbye(ctx, other)
+	key := int64(prepareLock) ^ int64(conn.PgConn().PID()) // this node's own
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", key); err != nil {
+		return fmt.Errorf("hold a lock over --migrate-url: %w", err)
+	}
+	var apart bool
+	if err := other.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", key).Scan(&apart); err != nil {
+		return fmt.Errorf("look for a lock over --database-url: %w", err)
+	}
+	if !apart {
+		return nil
+	}
+	return fmt.Errorf("--migrate-url leads to another database (%s at %s) than --database-url (%s at %s): the schema would be made where no node looks; name one database in both",
+		conn.Config().Database, conn.Config().Host, other.Config().Database, other.Config().Host)
+}
+
+// connectTo opens one connection as the user of the URL.
+func connectTo(ctx context.Context, url string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	settings{}.apply(config)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	return conn, nil
 }
 
 // migrate brings the schema up to this program's, or finds that it may work
