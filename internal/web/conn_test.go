@@ -322,7 +322,7 @@ func TestAPanicIsOneBuyersTrouble(t *testing.T) {
 	}
 }
 
-func TestAFaultIsHiddenAndLoggedOnceASecond(t *testing.T) {
+func TestAFaultIsHiddenAndLoggedOnceAMinuteForEachRoute(t *testing.T) {
 	h := build(t).publish(sneakers())
 	var log strings.Builder
 	h.door.Log = newLog(&log)
@@ -340,9 +340,19 @@ func TestAFaultIsHiddenAndLoggedOnceASecond(t *testing.T) {
 	if lines := strings.Count(log.String(), "\n"); lines != 1 || strings.Contains(log.String(), "secret") {
 		t.Errorf("logged %d lines, want 1 without the path:\n%s", lines, log.String())
 	}
-	at = at.Add(time.Second)
-	h.door.refuse(rc, errors.New("still on fire"))
+	if !strings.Contains(log.String(), `"route":"/api/v1/orders/{id}"`) {
+		t.Errorf("got %s, want the route's pattern", log.String())
+	}
+	for range 61 {
+		at = at.Add(time.Second)
+		h.door.refuse(rc, errors.New("still on fire"))
+	}
 	if lines := strings.Count(log.String(), "\n"); lines != 2 {
-		t.Errorf("logged %d lines a second later, want 2", lines)
+		t.Errorf("logged %d lines a minute later, want 2", lines)
+	}
+	rc.Request.SetRequestURI("/api/v1/guests")
+	h.door.refuse(rc, errors.New("on fire as well"))
+	if !strings.Contains(log.String(), `"route":"/api/v1/guests"`) {
+		t.Errorf("got %s, want the fault of another route at once", log.String())
 	}
 }

@@ -55,8 +55,8 @@ type Door struct {
 	turned   turned
 	origins  []byte // what allowOrigin writes, where that is always the same; nil where not
 	dated    atomic.Pointer[dateText]
-	answers  sync.Pool    // of *[]byte: room for quick answers
-	faulted  atomic.Int64 // second of the last logged fault
+	answers  sync.Pool                 // of *[]byte: room for quick answers
+	faulted  [toReady + 1]atomic.Int64 // by route, the second of the last logged fault
 }
 
 // Options are the door's settings. Zero bounds mean the usual ones.

@@ -130,19 +130,23 @@ func (d *Door) jittered(wait time.Duration) int64 {
 	return seconds + d.Jitter(seconds/2+2)
 }
 
-// logFault logs a fault, one a second: a ledger that is gone must not fill the
-// disk as well.
+// faultEvery is how often a route's faults are logged: the first tells what is
+// wrong, and Counts.Faults how often.
+const faultEvery = 60 // seconds
+
+// logFault logs a fault, one a minute for each route: a ledger that is gone must
+// not fill the disk as well.
 func (d *Door) logFault(rc *fasthttp.RequestCtx, err error) {
 	d.Counts.Faults.Add(1)
 	if errors.Is(err, context.Canceled) {
 		return // the node stops
 	}
-	second := d.Wall().Unix()
-	if last := d.faulted.Load(); last == second || !d.faulted.CompareAndSwap(last, second) {
+	to, _ := find(pathOf(rc))
+	now, last := d.Wall().Unix(), d.faulted[to].Load()
+	if told := last <= now && now < last+faultEvery; told || !d.faulted[to].CompareAndSwap(last, now) {
 		return
 	}
-	to, _ := find(pathOf(rc))
-	d.Log.Error("a buyer's request failed", "route", to, "error", err)
+	d.Log.Error("a buyer's request failed", "route", to.String(), "failed", d.Counts.Faults.Load(), "error", err)
 }
 
 // survive keeps one request's panic from ending everybody's sale.
