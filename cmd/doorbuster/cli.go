@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, p program) int {
 	helped := false
 	parser, err := kong.New(&grammar,
 		kong.Name("doorbuster"), kong.Description(about), kong.Writers(p.stdout, p.stderr),
-		kong.Exit(func(int) { helped = true }), kong.ValueFormatter(settingHelp),
+		kong.Exit(func(int) { helped = true }), kong.Help(printHelp), kong.ValueFormatter(settingHelp),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(readDuration)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p),
