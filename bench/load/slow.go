@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/doorbuster/doorbuster/internal/pause"
 )
 
 const (
@@ -31,7 +33,7 @@ func (s *Slow) Keep(ctx context.Context, address string, conns int, text []byte)
 	failures := make(chan error, conns)
 	for i := range conns {
 		all.Go(func() {
-			pause(ctx, slowSpread*time.Duration(i)/time.Duration(conns))
+			pause.For(ctx, slowSpread*time.Duration(i)/time.Duration(conns))
 			for ctx.Err() == nil {
 				if err := s.dawdle(ctx, address, text); err != nil {
 					failures <- err
@@ -67,14 +69,4 @@ func (s *Slow) dawdle(ctx context.Context, address string, text []byte) error {
 		}
 	}
 	return nil
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

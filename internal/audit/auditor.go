@@ -10,6 +10,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/outage"
+	"github.com/doorbuster/doorbuster/internal/pause"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
 )
@@ -218,11 +219,7 @@ func (a *Auditor) shelves(ctx context.Context, sale string, report func(string, 
 func (a *Auditor) barred(ctx context.Context, sale string) (map[string]int64, error) {
 	suspects, err := a.turnedAway(ctx, sale)
 	for look := 1; look < barredLooks && len(suspects) > 0 && err == nil; look++ {
-		timer := time.NewTimer(barredEvery)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause.For(ctx, barredEvery) {
 			return nil, ctx.Err()
 		}
 		var still map[string]int64

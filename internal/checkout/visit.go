@@ -8,6 +8,7 @@ import (
 
 	"github.com/doorbuster/doorbuster/internal/crash"
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/pause"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
 )
@@ -141,14 +142,7 @@ func (p *patience) wait(ctx context.Context) bool {
 	}
 	p.left -= rest
 	p.rest = min(2*p.rest, restMax)
-	timer := time.NewTimer(rest)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, rest)
 }
 
 func (v *visit) holder() ledger.Holder { return ledger.Holder{Sale: v.wish.Sale, Buyer: v.wish.Buyer} }

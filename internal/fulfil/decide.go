@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/ledger"
+	"github.com/doorbuster/doorbuster/internal/pause"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -43,7 +44,7 @@ func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, patience int
 				stuck = true
 				w.hold(len(tickets), err)
 			}
-			pause(ctx, wait)
+			pause.For(ctx, wait)
 			wait = min(2*wait, retryMax)
 			continue
 		}

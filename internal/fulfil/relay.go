@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/doorbuster/doorbuster/internal/outage"
+	"github.com/doorbuster/doorbuster/internal/pause"
 	"github.com/doorbuster/doorbuster/internal/queue"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
@@ -50,7 +51,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			r.Log.Info("tickets reach the broker again")
 		}
 		if err != nil {
-			pause(ctx, wait)
+			pause.For(ctx, wait)
 			wait = min(2*wait, retryMax)
 			continue
 		}
@@ -68,7 +69,7 @@ func (r *Relay) publish(ctx context.Context, tickets []shop.Ticket) error {
 		if err == nil || tries == relayTries || ctx.Err() != nil {
 			return err
 		}
-		pause(ctx, wait)
+		pause.For(ctx, wait)
 		wait = min(2*wait, retryMax)
 	}
 }

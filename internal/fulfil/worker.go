@@ -13,6 +13,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/gate"
 	"github.com/doorbuster/doorbuster/internal/ledger"
 	"github.com/doorbuster/doorbuster/internal/outage"
+	"github.com/doorbuster/doorbuster/internal/pause"
 	"github.com/doorbuster/doorbuster/internal/queue"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
@@ -71,13 +72,13 @@ func (w *Worker) Run(ctx context.Context) error {
 			return nil
 		}
 		if w.Pause != nil {
-			pause(ctx, w.Pause())
+			pause.For(ctx, w.Pause())
 		}
 		var err error
 		deliveries, err = w.Queue.Receive(ctx, batchMax, deliveries[:0])
 		if !w.received(ctx, err) {
 			handOn()
-			pause(ctx, retryMin)
+			pause.For(ctx, retryMin)
 			continue
 		}
 		crash.At(crash.TicketRead)
@@ -215,17 +216,4 @@ func (w *Worker) ack(ctx context.Context, deliveries []queue.Delivery) {
 		w.Log.Info("tickets can be acknowledged again")
 	}
 	crash.At(crash.AfterAck)
-}
-
-// pause waits d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

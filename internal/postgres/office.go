@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/doorbuster/doorbuster/internal/pause"
 )
 
 const (
@@ -60,7 +62,7 @@ func (o *Office) Run(ctx context.Context) error {
 			o.ledger.options.Log.Warn("the office is lost, or cannot be tried for", "office", o.name, "error", err)
 		}
 		failing = failed
-		rested(ctx, officeEvery)
+		pause.For(ctx, officeEvery)
 	}
 	return nil
 }
@@ -81,7 +83,7 @@ func (o *Office) Take(ctx context.Context) error {
 		if taken || err != nil {
 			return err
 		}
-		if !rested(ctx, officeEvery/4) {
+		if !pause.For(ctx, officeEvery/4) {
 			return ErrOccupied
 		}
 	}
@@ -111,7 +113,7 @@ func (o *Office) serve(ctx context.Context) error {
 				o.Taken()
 			}
 		}
-		if !rested(ctx, officeEvery) {
+		if !pause.For(ctx, officeEvery) {
 			return ctx.Err()
 		}
 	}
@@ -155,16 +157,4 @@ func (o *Office) ping(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, officeSure)
 	defer cancel()
 	return conn.Ping(ctx)
-}
-
-// rested waits d, and reports whether ctx still goes on.
-func rested(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

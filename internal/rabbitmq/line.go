@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/doorbuster/doorbuster/internal/pause"
 )
 
 const (
@@ -59,7 +61,7 @@ func (l *line) run(ctx context.Context, prepare func(*link) error, serve func(co
 			told = true
 			l.options.Log.Warn("no connection to RabbitMQ; trying again", "end", l.end, "name", l.options.Name, "error", err)
 		}
-		pause(ctx, wait/2+time.Duration(l.options.Jitter(int64(wait/2))))
+		pause.For(ctx, wait/2+time.Duration(l.options.Jitter(int64(wait/2))))
 		wait = min(2*wait, retryMax)
 	}
 }
@@ -139,15 +141,5 @@ func (l *line) trouble() error {
 		return errBlocked
 	default:
 		return nil
-	}
-}
-
-// pause waits d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

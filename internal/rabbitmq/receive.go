@@ -8,6 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/doorbuster/doorbuster/internal/pause"
 	"github.com/doorbuster/doorbuster/internal/queue"
 )
 
@@ -210,7 +211,7 @@ func (b *Broker) count(ctx context.Context, k *link) (int, error) {
 		if same == 2 {
 			break
 		}
-		pause(ctx, settleRest)
+		pause.For(ctx, settleRest)
 	}
 	if err := b.lookAtDead(k); err != nil {
 		return 0, fmt.Errorf("depth: %w", err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/doorbuster/doorbuster/internal/pause"
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
@@ -102,7 +103,7 @@ func Open(ctx context.Context, options Options) (*Client, error) {
 		if tries == 1 {
 			options.Log.Warn("Redis cannot be used yet", "error", err)
 		}
-		if pause(ctx, openRest) != nil {
+		if !pause.For(ctx, openRest) {
 			return nil, gaveUp(err, before)
 		}
 		before = err
@@ -233,17 +234,5 @@ func (c *Client) ring(s *shelf) {
 	signal(s.bell)
 	if s.tended.Load() == 0 {
 		signal(c.news)
-	}
-}
-
-// pause waits d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

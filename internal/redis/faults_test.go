@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/doorbuster/doorbuster/internal/pause"
 	"github.com/doorbuster/doorbuster/internal/servers"
 	"github.com/doorbuster/doorbuster/internal/shop"
 	"github.com/doorbuster/doorbuster/internal/stock"
@@ -75,7 +76,7 @@ func eventually(tb testing.TB, within time.Duration, done func() error) {
 		if err == nil {
 			return
 		}
-		if pause(ctx, 5*time.Millisecond) != nil {
+		if !pause.For(ctx, 5*time.Millisecond) {
 			tb.Fatalf("not within %s: %v", within, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/doorbuster/doorbuster/internal/outage"
+	"github.com/doorbuster/doorbuster/internal/pause"
 )
 
 // Line tells all nodes of a ledger at once. A message may be lost, and in a
@@ -60,7 +61,7 @@ func (l *Line) Hear(ctx context.Context, hear func([]byte), gap func()) error {
 		if began, _ := holds.Note(err); began {
 			l.client.options.Log.Warn("the line between nodes broke", "error", err)
 		}
-		_ = pause(ctx, rest) // the loop looks at ctx
+		pause.For(ctx, rest)
 		rest = min(2*rest, hearLast)
 	}
 	return ctx.Err()

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/doorbuster/doorbuster/internal/pause"
 )
 
 // protocol is the number of the layout in which buckets keep their state. It
@@ -100,7 +102,7 @@ func (c *Client) do(ctx context.Context, ask func(context.Context) rueidis.Redis
 			silent = true
 		case notYet:
 		}
-		if pause(ctx, rest) != nil {
+		if !pause.For(ctx, rest) {
 			return answer, explain(err)
 		}
 		rest = min(2*rest, retryLast)

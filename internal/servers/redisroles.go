@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/doorbuster/doorbuster/internal/pause"
 )
 
 // Member is a node of a cluster as another one sees it.
@@ -87,11 +89,7 @@ func (c *RedisCluster) Move(ctx context.Context, slot int, to *Redis) error {
 		if err == nil {
 			return nil
 		}
-		timer := time.NewTimer(moveRest)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause.For(ctx, moveRest) {
 			return errors.Join(err, c.settle(context.WithoutCancel(ctx), slot))
 		}
 	}
