@@ -1,7 +1,6 @@
 package cashier
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/doorbuster/doorbuster/internal/payments"
 	"github.com/doorbuster/doorbuster/internal/shop"
+	"github.com/doorbuster/doorbuster/internal/wire"
 )
 
 // bodyMax is the longest callback that is read: providers send a few KiB.
@@ -23,20 +23,20 @@ func (c *Cashier) callback(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		c.refuse(w, http.StatusMethodNotAllowed, shop.MethodNotAllowed, "Events are posted here.")
+		refuse(w, shop.MethodNotAllowed, "Events are posted here.")
 		return
 	}
 	if c.Provider == nil {
-		c.refuse(w, http.StatusNotFound, shop.NotFound, "This server hears no payment provider.")
+		refuse(w, shop.NotFound, "This server hears no payment provider.")
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
 	if _, long := errors.AsType[*http.MaxBytesError](err); long {
-		c.refuse(w, http.StatusRequestEntityTooLarge, shop.TooLarge, "An event has 64 KiB at most.")
+		refuse(w, shop.TooLarge, "An event has 64 KiB at most.")
 		return
 	}
 	if err != nil {
-		c.refuse(w, http.StatusBadRequest, shop.Malformed, "The event did not arrive whole.")
+		refuse(w, shop.Malformed, "The event did not arrive whole.")
 		return
 	}
 	err = c.Report(r.Context(), r.Header, body)
@@ -45,25 +45,19 @@ func (c *Cashier) callback(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, payments.ErrSignature):
-		c.refuse(w, http.StatusUnauthorized, shop.Unauthorized, "The event's signature does not hold, or it is too old.")
+		refuse(w, shop.Unauthorized, "The event's signature does not hold, or it is too old.")
 	case malformed:
-		c.refuse(w, http.StatusBadRequest, no.Code, no.Detail)
+		refuse(w, no.Code, no.Detail)
 	default:
 		c.Log.Error("cashier: an event waits for the ledger", slog.Any("error", err))
 		w.Header().Set("Retry-After", "5")
-		c.refuse(w, http.StatusServiceUnavailable, shop.Unavailable, "The event is not recorded. Send it again.")
+		refuse(w, shop.Unavailable, "The event is not recorded. Send it again.")
 	}
 }
 
-// refuse answers with a problem (RFC 9457).
-func (c *Cashier) refuse(w http.ResponseWriter, status int, code shop.Code, detail string) {
-	body, err := json.Marshal(map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": status, "code": code, "detail": detail,
-	})
-	if err != nil {
-		c.Log.Error("cashier: write a problem", slog.Any("error", err))
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the provider may be gone: it asks again
+// refuse answers with a refusal as a problem.
+func refuse(w http.ResponseWriter, code shop.Code, detail string) {
+	w.Header().Set("Content-Type", wire.ProblemType)
+	w.WriteHeader(wire.Status(code))
+	_, _ = w.Write(wire.AppendRefusal(nil, &shop.Refusal{Code: code, Detail: detail})) // the provider may be gone: it asks again
 }
