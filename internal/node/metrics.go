@@ -34,6 +34,7 @@ type collector struct {
 	step, suspended, ready     *prometheus.Desc
 	sheds, limit, inside       *prometheus.Desc
 	suspects, strangers        *prometheus.Desc
+	unsent                     *prometheus.Desc
 }
 
 func newCollector(n *Node) *collector {
@@ -46,6 +47,7 @@ func newCollector(n *Node) *collector {
 		gate:      desc("gate_refusals_total", "Requests refused at the gate, by reason.", "reason"),
 		suspects:  desc("suspects_total", "Orders whose buyer was suspected, by each reason; always with a challenge, never a ban.", "reason"),
 		strangers: desc("operator_refusals_total", "Operators' calls refused for want of the token, by reason: no token at all, or a wrong one.", "reason"),
+		unsent:    desc("gossip_dropped_total", "Pieces of news for the other nodes that were not sent because too many waited; the others find them in the ledger, later."),
 		sheds:     desc("sheds_total", "Requests turned away because the node has more than it bears, by why.", "reason"),
 		limit:     desc("limit_orders", "New orders that may be on their way at once; below its usual value while what stands behind is slow or the processor short."),
 		inside:    desc("limit_orders_inside", "New orders that are on their way."),
@@ -75,7 +77,7 @@ func (c *collector) Describe(into chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.refusals, c.gate, c.places, c.orders, c.answers, c.reports, c.seconds, c.units, c.free, c.depth, c.oldest,
 		c.broken, c.aside, c.poisoned, c.leads, c.bumps, c.leaks, c.step, c.suspended, c.ready,
-		c.sheds, c.limit, c.inside, c.suspects, c.strangers,
+		c.sheds, c.limit, c.inside, c.suspects, c.strangers, c.unsent,
 	} {
 		into <- d
 	}
@@ -114,7 +116,17 @@ func (c *collector) Collect(into chan<- prometheus.Metric) {
 	gauge(c.inside, float64(n.pressure.Inside()))
 	counter(c.strangers, float64(n.admin.Refused.Missing.Load()), "missing")
 	counter(c.strangers, float64(n.admin.Refused.Wrong.Load()), "wrong")
+	counter(c.unsent, float64(n.unsent()))
 	c.accounts(ctx, gauge)
+}
+
+// unsent counts what the other nodes were not told; a node that stands alone has
+// nobody to tell.
+func (n *Node) unsent() int64 {
+	if n.gossip == nil {
+		return 0
+	}
+	return n.gossip.Dropped()
 }
 
 // allPoisoned counts what worker and queues could not make sense of.

@@ -297,6 +297,7 @@ func TestMetricsBearNoSecretAndTheFunnel(t *testing.T) {
 		`doorbuster_gate_refusals_total{reason="sale_limit"} 0`,
 		`doorbuster_connections_refused_total{reason="address"} 0`,
 		`doorbuster_operator_refusals_total{reason="wrong"} 1`,
+		`doorbuster_gossip_dropped_total 0`,
 	} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("metrics lack %s", want)
