@@ -57,7 +57,7 @@ func (o *Office) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := o.serve(ctx)
 		o.sign.Store(0)
-		failed := ctx.Err() == nil && !errors.Is(err, ErrOccupied)
+		failed := ctx.Err() == nil
 		if failed && !failing {
 			o.ledger.options.Log.Warn("the office is lost, or cannot be tried for", "office", o.name, "error", err)
 		}

@@ -155,12 +155,6 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// Connected reports whether tickets can be published now.
-func (b *Broker) Connected() bool {
-	l := b.publish.now()
-	return l != nil && !l.isBlocked()
-}
-
 // Poisoned returns how many messages were no tickets, since Open. They lie in
 // the dead-letter queue. More than none is an alarm.
 func (b *Broker) Poisoned() int64 { return b.poisoned.Load() }

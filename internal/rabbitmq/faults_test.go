@@ -141,8 +141,8 @@ func TestWhatWasPublishedWithoutAnErrorOutlivesTheBrokersDeath(t *testing.T) {
 		return nil
 	})
 	away := open(t, Options{ConfirmMax: 100 * time.Millisecond}) // no broker is needed to begin
-	if err := away.Publish(t.Context(), tickets(0, 1)); err == nil || away.Connected() || len(away.Warnings()) == 0 {
-		t.Errorf("without a broker: error %v, connected %v, warnings %q", err, away.Connected(), away.Warnings())
+	if err := away.Publish(t.Context(), tickets(0, 1)); err == nil || len(away.Warnings()) == 0 {
+		t.Errorf("without a broker: error %v, warnings %q", err, away.Warnings())
 	}
 	must(t, server.Start(t.Context()))
 	p.untilSafe(t, 300)
@@ -163,8 +163,8 @@ func TestWhatWasPublishedWithoutAnErrorOutlivesTheBrokersDeath(t *testing.T) {
 	end()
 	reading.Wait()
 	untilPublished(t, away, 0)
-	if !away.Connected() || len(away.Warnings()) > 0 {
-		t.Errorf("with a broker: connected %v, warnings %q", away.Connected(), away.Warnings())
+	if len(away.Warnings()) > 0 {
+		t.Errorf("with a broker: warnings %q", away.Warnings())
 	}
 	t.Logf("%d batches safe, %d failed", len(p.safe), p.failed)
 }
@@ -227,8 +227,8 @@ func TestAMemoryAlarmIsAnErrorInTimeAndPasses(t *testing.T) {
 		}
 		return nil
 	})
-	if b.Connected() || len(b.Warnings()) == 0 {
-		t.Errorf("connected %v, warnings %q during the alarm", b.Connected(), b.Warnings())
+	if len(b.Warnings()) == 0 {
+		t.Error("no warning during the alarm")
 	}
 	drain(t, b, 10) // who reads is not stopped
 	ctl(t, "set_vm_memory_high_watermark", "absolute", "512MB")
@@ -239,8 +239,8 @@ func TestAMemoryAlarmIsAnErrorInTimeAndPasses(t *testing.T) {
 		}
 		return nil
 	})
-	if !b.Connected() || len(b.Warnings()) > 0 {
-		t.Errorf("connected %v, warnings %q after the alarm", b.Connected(), b.Warnings())
+	if len(b.Warnings()) > 0 {
+		t.Errorf("warnings %q after the alarm", b.Warnings())
 	}
 }
 
