@@ -43,7 +43,7 @@ func (n *Node) openDistributed(ctx context.Context) error {
 	}
 	supply, expiry := shared.Office("supply"), shared.Office("expiry")
 	supply.Taken = n.missed // its node has looked with other eyes until now
-	n.supply, n.expiry = supply, expiry
+	n.supplyOffice, n.expiryOffice = supply, expiry
 	return n.openRedis(ctx, shared)
 }
 

@@ -51,8 +51,9 @@ type machines struct {
 	pause  func() time.Duration // between the workers' batches; nil: none
 	line   gossip.Line          // nil: this node stands alone
 	meter  gate.Meter           // nil: each node counts for itself
-	supply office               // nil: this node supplies, sweeps and audits
-	expiry office               // nil: this node releases
+
+	supplyOffice office // nil: this node supplies, sweeps and audits
+	expiryOffice office // nil: this node ends holds
 
 	engines  map[string]walker // what the machines need to run
 	warnings []func() []string // what an operator should know of them
@@ -91,7 +92,8 @@ func (n *Node) openMemory() {
 	n.stock = memory.NewStock(time.Now, tickets)
 }
 
-func (m *machines) close() error {
+// closeMachines gives back what openMachines took.
+func (m *machines) closeMachines() error {
 	var faults []error
 	for _, end := range m.closers {
 		faults = append(faults, end())
@@ -102,8 +104,8 @@ func (m *machines) close() error {
 
 // supplies reports whether this node is the one that supplies, sweeps and
 // audits; releases, whether it is the one that ends holds.
-func (m *machines) supplies() bool { return m.supply == nil || m.supply.Held() }
-func (m *machines) releases() bool { return m.expiry == nil || m.expiry.Held() }
+func (m *machines) supplies() bool { return m.supplyOffice == nil || m.supplyOffice.Held() }
+func (m *machines) releases() bool { return m.expiryOffice == nil || m.expiryOffice.Held() }
 
 // warns lists what an operator should know of the machines.
 func (m *machines) warns() []string {

@@ -272,7 +272,7 @@ func (n *Node) Close() error {
 	if n.sandbox != nil {
 		faults = append(faults, n.sandbox.Close())
 	}
-	return errors.Join(append(faults, n.close())...)
+	return errors.Join(append(faults, n.closeMachines())...)
 }
 
 func ignoreClosed(err error) error {
@@ -282,7 +282,7 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// BuyersAddr and OperatorsAddr are where the node listens.
+// BuyersAddr is where buyers come in.
 func (n *Node) BuyersAddr() net.Addr { return n.buyers.Addr() }
 
 // OperatorsAddr is where operators come in.

@@ -147,7 +147,7 @@ func (n *Node) walkers() map[string]walker {
 	if n.gossip != nil {
 		all["gossip"] = n.gossip
 	}
-	for name, office := range map[string]office{"supply office": n.supply, "expiry office": n.expiry} {
+	for name, office := range map[string]office{"supply office": n.supplyOffice, "expiry office": n.expiryOffice} {
 		if office != nil {
 			all[name] = office
 		}
