@@ -59,13 +59,10 @@ func (c deployTC) network() (edge.Network, error) {
 	if c.OperatorPort != nil {
 		n.OperatorPorts = c.OperatorPort
 	}
-	for flag, into := range map[*int]*int{
-		c.OperatorsPercent: &n.OperatorsPercent, c.BuyersPercent: &n.BuyersPercent, c.OpenMax: &n.OpenMax, c.AddressesMax: &n.AddressesMax,
-	} {
-		if flag != nil {
-			*into = *flag
-		}
-	}
+	take(c.OperatorsPercent, &n.OperatorsPercent)
+	take(c.BuyersPercent, &n.BuyersPercent)
+	take(c.OpenMax, &n.OpenMax)
+	take(c.AddressesMax, &n.AddressesMax)
 	note := func(flag string, err error) {
 		if err != nil {
 			faults = append(faults, shop.Fault{Field: flag, Wrong: err.Error()})
@@ -84,6 +81,13 @@ func (c deployTC) network() (edge.Network, error) {
 		faults = append(faults, wrong...)
 	}
 	return n, faults
+}
+
+// take takes a flag over where it is given.
+func take(flag, into *int) {
+	if flag != nil {
+		*into = *flag
+	}
 }
 
 // read parses a flag where it is given.

@@ -26,7 +26,7 @@ const (
 // stops the selling; it goes on by itself when that is over. What a ledger that
 // is there does not take in so many tries is put aside: the stock keeps it, and
 // the sweeper comes back to it.
-func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, patience int, handOn func()) ([]ledger.Decision, bool) {
+func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, faultsMax int, handOn func()) ([]ledger.Decision, bool) {
 	wait, stuck, faults := retryMin, false, 0
 	for {
 		decisions, err := w.sift(ctx, tickets, handOn)
@@ -37,7 +37,7 @@ func (w *Worker) decide(ctx context.Context, tickets []shop.Ticket, patience int
 		case err == nil:
 		case ctx.Err() != nil:
 			return nil, false
-		case faults >= patience && !errors.Is(err, ledger.ErrFull):
+		case faults >= faultsMax && !errors.Is(err, ledger.ErrFull):
 			w.putAside(tickets, err)
 		default:
 			if !stuck {

@@ -135,8 +135,8 @@ func (w *Worker) received(ctx context.Context, err error) bool {
 // aside it reports as done: only the sweeper comes back to that. It calls
 // handOn when the ledger has answered for the first time: who has to ask again
 // keeps nobody waiting.
-func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket, patience int, handOn func()) bool {
-	decisions, ok := w.decide(ctx, tickets, patience, handOn)
+func (w *Worker) fulfil(ctx context.Context, tickets []shop.Ticket, triesMax int, handOn func()) bool {
+	decisions, ok := w.decide(ctx, tickets, triesMax, handOn)
 	if !ok {
 		return false
 	}

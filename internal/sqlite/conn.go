@@ -173,13 +173,13 @@ func (c *conn) bind(s statement, args []any) error {
 		case int64:
 			rc = sqlite3.Xsqlite3_bind_int64(c.tls, s.handle, n, value)
 		case string:
-			size := copy(c.scratch[at:], value)
-			rc = sqlite3.Xsqlite3_bind_text(c.tls, s.handle, n, c.base+uintptr(at), int32(size), 0) //nolint:gosec // a document at most
-			at += size
+			length := copy(c.scratch[at:], value)
+			rc = sqlite3.Xsqlite3_bind_text(c.tls, s.handle, n, c.base+uintptr(at), int32(length), 0) //nolint:gosec // a document at most
+			at += length
 		case []byte:
-			size := copy(c.scratch[at:], value)
-			rc = sqlite3.Xsqlite3_bind_blob(c.tls, s.handle, n, c.base+uintptr(at), int32(size), 0) //nolint:gosec // a hash at most
-			at += size
+			length := copy(c.scratch[at:], value)
+			rc = sqlite3.Xsqlite3_bind_blob(c.tls, s.handle, n, c.base+uintptr(at), int32(length), 0) //nolint:gosec // a hash at most
+			at += length
 		}
 		if err := c.fault(rc); err != nil {
 			return err
