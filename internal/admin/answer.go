@@ -32,9 +32,10 @@ const (
 )
 
 // say answers with a value as JSON.
-func say(w http.ResponseWriter, status int, value any) {
+func (d *Door) say(w http.ResponseWriter, status int, value any) {
 	body, err := json.Marshal(value)
 	if err != nil { // plain structs: only a programmer can bring this about
+		d.Log.Error("an answer to an operator cannot be written as JSON", slog.Any("error", err))
 		status, body = http.StatusInternalServerError, nil
 	}
 	write(w, status, "application/json", body)

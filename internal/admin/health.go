@@ -26,5 +26,5 @@ func (d *Door) sayHealth(w http.ResponseWriter) {
 	if !health.Ready {
 		status = http.StatusServiceUnavailable
 	}
-	say(w, status, health)
+	d.say(w, status, health)
 }

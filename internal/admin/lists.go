@@ -51,7 +51,7 @@ func (d *Door) listLists(w http.ResponseWriter, r *http.Request) {
 			answer.Allow = append(answer.Allow, entryOf(&entry))
 		}
 	}
-	say(w, http.StatusOK, answer)
+	d.say(w, http.StatusOK, answer)
 }
 
 func (d *Door) putEntry(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +102,7 @@ func (d *Door) putEntry(w http.ResponseWriter, r *http.Request) {
 		d.note(list.String(), roughly(subject))
 	}
 	d.Listed()
-	say(w, status, entryOf(&entry))
+	d.say(w, status, entryOf(&entry))
 }
 
 func (d *Door) deleteEntry(w http.ResponseWriter, r *http.Request) {
@@ -128,7 +128,7 @@ func (d *Door) deleteEntry(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	say(w, http.StatusOK, Removed{struck})
+	d.say(w, http.StatusOK, Removed{struck})
 }
 
 // named reads which list the path names, and which entry ?entry= does. It is a

@@ -162,7 +162,7 @@ func (d *Door) showOrder(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) reportPaid(w http.ResponseWriter, r *http.Request) {
-	id, reference, ok := referenced(d, w, r)
+	id, reference, ok := d.referenced(w, r)
 	if !ok {
 		return
 	}
@@ -179,7 +179,7 @@ func (d *Door) reportPaid(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) reportRefunded(w http.ResponseWriter, r *http.Request) {
-	id, reference, ok := referenced(d, w, r)
+	id, reference, ok := d.referenced(w, r)
 	if !ok {
 		return
 	}
@@ -227,7 +227,7 @@ func (d *Door) orderID(w http.ResponseWriter, r *http.Request) (shop.ClaimID, bo
 
 // referenced reads the order's id from the path and {"reference": …}, which
 // names a payment or refund and makes a repeat harmless.
-func referenced(d *Door, w http.ResponseWriter, r *http.Request) (shop.ClaimID, string, bool) {
+func (d *Door) referenced(w http.ResponseWriter, r *http.Request) (shop.ClaimID, string, bool) {
 	id, ok := d.orderID(w, r)
 	if !ok {
 		return id, "", false

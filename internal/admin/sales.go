@@ -119,7 +119,7 @@ func (d *Door) listSales(w http.ResponseWriter, r *http.Request) {
 		}
 		answer.Sales = append(answer.Sales, summary)
 	}
-	say(w, http.StatusOK, answer)
+	d.say(w, http.StatusOK, answer)
 }
 
 func (d *Door) showSale(w http.ResponseWriter, r *http.Request) {
@@ -146,7 +146,7 @@ func (d *Door) saySale(w http.ResponseWriter, r *http.Request, status int, tell 
 	for _, item := range answer.Document.Items {
 		answer.Items = append(answer.Items, Item{item, figures(stand.Items[item.SKU])})
 	}
-	say(w, status, answer)
+	d.say(w, status, answer)
 }
 
 func (d *Door) find(ctx context.Context, id string) (ledger.Listing, error) {
@@ -240,5 +240,5 @@ func (d *Door) auditSale(w http.ResponseWriter, r *http.Request) {
 		answer.OK = answer.OK && holds
 		answer.Invariants = append(answer.Invariants, Invariant{result.ID, holds, result.Detail})
 	}
-	say(w, http.StatusOK, answer)
+	d.say(w, http.StatusOK, answer)
 }

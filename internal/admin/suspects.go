@@ -52,7 +52,7 @@ func (d *Door) listSuspects(w http.ResponseWriter, r *http.Request) {
 	for _, suspect := range d.Suspects(values["sale"]) {
 		answer.Suspects = append(answer.Suspects, suspectOf(&suspect))
 	}
-	say(w, http.StatusOK, answer)
+	d.say(w, http.StatusOK, answer)
 }
 
 func suspectOf(s *gate.Suspect) Suspect {

@@ -17,21 +17,22 @@ type Budget struct {
 	Reset  int64 // until the quota is whole again
 }
 
-// Budgets appends what an address has left of its own limit and, unless buyer is
+// Budgets returns what an address has left of its own limit and, unless buyer is
 // empty, the buyer of his. Who is on the allow list has no limit to tell of.
-func (g *Gate) Budgets(to []Budget, ask Ask, client netip.Addr, buyer string, now int64) []Budget {
+func (g *Gate) Budgets(ask Ask, client netip.Addr, buyer string, now int64) []Budget {
+	var all []Budget
 	ladder, name := g.Addresses, "address"
 	if ask == AskGuest {
 		ladder, name = g.Guests, "guests"
 	}
 	if ladder != nil && !g.Lists.Allows(client) {
 		key := keyFor(ask, plain(client), keyBits4, keyBits6)
-		to = ladder.address.budget(to, name, key[:], now)
+		all = ladder.address.budget(all, name, key[:], now)
 	}
 	if buyer != "" && g.Lists.buyer(buyer) != shop.Allow {
-		to = g.Buyers.budget(to, "buyer", []byte(buyer), now)
+		all = g.Buyers.budget(all, "buyer", []byte(buyer), now)
 	}
-	return to
+	return all
 }
 
 // budget appends what key has left, and takes nothing.

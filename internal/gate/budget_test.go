@@ -15,7 +15,7 @@ func TestABudgetTellsWhatIsLeftAndTakesNothing(t *testing.T) {
 	wants := func(what string, want ...Budget) {
 		t.Helper()
 		for range 3 {
-			if diff := cmp.Diff(want, gate.Budgets(nil, AskOrder, client, "ann", now)); diff != "" {
+			if diff := cmp.Diff(want, gate.Budgets(AskOrder, client, "ann", now)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", what, diff)
 			}
 		}

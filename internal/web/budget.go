@@ -21,7 +21,7 @@ func (d *Door) budgets(rc *fasthttp.RequestCtx, to route) {
 		}
 	}
 	var policy, left []byte
-	for i, b := range d.Gate.Budgets(nil, to.ask(), d.client(rc), buyer, now) {
+	for i, b := range d.Gate.Budgets(to.ask(), d.client(rc), buyer, now) {
 		if i > 0 {
 			policy, left = append(policy, ", "...), append(left, ", "...)
 		}
