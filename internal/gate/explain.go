@@ -29,32 +29,32 @@ func (v *Verifier) Explain(token []byte, now time.Time) (who Identity, until tim
 	case !v.signed(&parts):
 		return who, until, errors.New("its signature is of another key, or the token was changed: the key's bytes count as they stand, without the newline at the end of a file, and are not decoded")
 	}
-	c := v.readClaims(parts.payload)
-	if c == (claims{}) {
+	said := v.readPayload(parts.payload)
+	if said == (payload{}) {
 		return who, until, v.whyNobody(parts.payload)
 	}
-	until = time.Unix(0, c.expires).UTC()
+	until = time.Unix(0, said.expires).UTC()
 	switch {
-	case c.expires <= 0:
+	case said.expires <= 0:
 		err = errors.New("it has no exp: every token must end, with exp a number of seconds since 1970")
-	case now.UnixNano() >= c.expires:
+	case now.UnixNano() >= said.expires:
 		err = fmt.Errorf("it expired at %s, %s ago", until.Format(time.RFC3339), now.Sub(until).Round(time.Second))
-	case !c.goodAt(now.UnixNano()):
-		err = fmt.Errorf("it is good from %s on (nbf): is a clock wrong?", time.Unix(0, c.notBefore).UTC().Format(time.RFC3339))
+	case !said.goodAt(now.UnixNano()):
+		err = fmt.Errorf("it is good from %s on (nbf): is a clock wrong?", time.Unix(0, said.notBefore).UTC().Format(time.RFC3339))
 	}
-	return c.who, until, err
+	return said.who, until, err
 }
 
 // whyNobody says what is wrong with a payload that is signed.
 func (v *Verifier) whyNobody(segment []byte) error {
 	data, ok := v.decode(segment)
-	var payload map[string]any
+	var members map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
-	if !ok || decoder.Decode(&payload) != nil {
+	if !ok || decoder.Decode(&members) != nil {
 		return errors.New("its payload is not Base64url of one JSON object")
 	}
-	switch sub := payload["sub"].(type) {
+	switch sub := members["sub"].(type) {
 	case nil:
 		return errors.New("it has no sub: who is the buyer?")
 	case string:

@@ -18,7 +18,7 @@ const (
 // twice. What is not plain is not wrong: the careful way decides about it.
 type plainJSON struct{ rest []byte }
 
-func (p *plainJSON) claims() (c claims, ok bool) {
+func (p *plainJSON) payload() (c payload, ok bool) {
 	var names [plainMembers]string
 	for n := range names {
 		opening := byte(',')
@@ -26,19 +26,19 @@ func (p *plainJSON) claims() (c claims, ok bool) {
 			opening = '{'
 		}
 		name, ok := p.name(opening)
-		if !ok || slices.Contains(names[:n], name) || !p.claim(name, &c) {
-			return claims{}, false
+		if !ok || slices.Contains(names[:n], name) || !p.member(name, &c) {
+			return payload{}, false
 		}
 		names[n] = name
 		if len(p.rest) == 1 && p.rest[0] == '}' {
 			return c, true
 		}
 	}
-	return claims{}, false
+	return payload{}, false
 }
 
-// claim reads one value into its place.
-func (p *plainJSON) claim(name string, into *claims) (ok bool) {
+// member reads one value into its place.
+func (p *plainJSON) member(name string, into *payload) (ok bool) {
 	switch name {
 	case "sub":
 		into.who.Buyer, ok = p.text()

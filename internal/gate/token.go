@@ -112,7 +112,7 @@ func (m *macs) sum(message []byte) [sha256.Size]byte {
 type Verifier struct {
 	macs   *macs
 	keys   *JWKS // nil: none
-	seen   *memory
+	seen   *memos
 	strict *base64.Encoding
 	header atomic.Pointer[string] // the last one that was found good for HS256: an issuer writes always the same
 }
@@ -124,7 +124,7 @@ func NewVerifier(key Secret, keys *JWKS, remembered int) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen, err := newMemory(remembered)
+	seen, err := newMemos(remembered)
 	if err != nil {
 		return nil, err
 	}
@@ -148,19 +148,19 @@ func (v *Verifier) Verify(token []byte, now int64) (Identity, error) {
 	}
 	turn := v.keys.turn() // read before the keys: what old keys judged is not remembered under new ones
 	print := v.seen.print(token)
-	claims, known := v.seen.recall(print, turn)
+	said, known := v.seen.recall(print, turn)
 	if !known {
 		parts, ok := v.split(token)
 		if !ok || !v.signed(&parts) {
 			return Identity{}, errUnauthorized
 		}
-		claims = v.readClaims(parts.payload)
-		v.seen.remember(&memo{print: print, turn: turn, claims: claims})
+		said = v.readPayload(parts.payload)
+		v.seen.remember(&memo{print: print, turn: turn, payload: said})
 	}
-	if !claims.goodAt(now) {
+	if !said.goodAt(now) {
 		return Identity{}, errUnauthorized
 	}
-	return claims.who, nil
+	return said.who, nil
 }
 
 // parts is a token cut at its dots; signature is decoded.

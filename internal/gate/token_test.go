@@ -201,12 +201,12 @@ func TestTheMemoryOfTokensIsBounded(t *testing.T) {
 }
 
 func TestTheTokenThatExpiresFirstIsForgotten(t *testing.T) {
-	seen, err := newMemory(memoWays)
+	seen, err := newMemos(memoWays)
 	if err != nil {
 		t.Fatal(err)
 	}
 	remember := func(name string, hours int) {
-		seen.remember(&memo{print: seen.print([]byte(name)), claims: claims{
+		seen.remember(&memo{print: seen.print([]byte(name)), payload: payload{
 			who: Identity{Buyer: name}, expires: testNow + int64(hours)*int64(time.Hour),
 		}})
 	}

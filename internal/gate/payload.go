@@ -23,15 +23,15 @@ type header struct {
 	algorithm, keyID string
 }
 
-// claims is what matters of a token's payload, in Unix nanoseconds. Without an
+// payload is what matters of a token's payload, in Unix nanoseconds. Without an
 // expiry it is good at no time.
-type claims struct {
+type payload struct {
 	who                Identity
 	expires, notBefore int64
 }
 
-func (c *claims) goodAt(now int64) bool {
-	return c.expires > 0 && now < c.expires && c.notBefore <= now+int64(notBeforeLeeway)
+func (p *payload) goodAt(now int64) bool {
+	return p.expires > 0 && now < p.expires && p.notBefore <= now+int64(notBeforeLeeway)
 }
 
 // readHeader refuses what it does not understand where that could change the
@@ -58,39 +58,39 @@ func (v *Verifier) readHeader(segment []byte) (h header, ok bool) {
 	return h, fits && h.algorithm != ""
 }
 
-// readClaims returns claims that are good at no time where any of them is
-// missing or wrong.
-func (v *Verifier) readClaims(segment []byte) claims {
+// readPayload returns one that is good at no time where anything that it needs
+// is missing or wrong.
+func (v *Verifier) readPayload(segment []byte) payload {
 	data, ok := v.decode(segment)
 	if !ok {
-		return claims{}
+		return payload{}
 	}
-	c, fits := (&plainJSON{data}).claims()
+	p, fits := (&plainJSON{data}).payload()
 	if !fits {
-		c, fits = readCarefully(data)
+		p, fits = readCarefully(data)
 	}
-	if !fits || shop.CheckBuyer(c.who.Buyer) != nil {
-		return claims{}
+	if !fits || shop.CheckBuyer(p.who.Buyer) != nil {
+		return payload{}
 	}
-	return c
+	return p
 }
 
 // readCarefully reads any JSON.
-func readCarefully(data []byte) (c claims, ok bool) {
+func readCarefully(data []byte) (p payload, ok bool) {
 	ok = readObject(data, func(name string, value json.RawMessage) bool {
 		switch name {
 		case "sub":
-			return readString(value, &c.who.Buyer)
+			return readString(value, &p.who.Buyer)
 		case "sale":
-			return readString(value, &c.who.Sale) && c.who.Sale != ""
+			return readString(value, &p.who.Sale) && p.who.Sale != ""
 		case "exp":
-			return readDate(value, &c.expires)
+			return readDate(value, &p.expires)
 		case "nbf":
-			return readDate(value, &c.notBefore)
+			return readDate(value, &p.notBefore)
 		}
 		return true
 	})
-	return c, ok
+	return p, ok
 }
 
 // decode returns the bytes that a segment stands for.

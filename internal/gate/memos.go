@@ -36,12 +36,12 @@ type tokenPrint [aes.BlockSize]byte
 
 // memo is what a signed token says. It is never changed.
 type memo struct {
-	print  tokenPrint
-	turn   uint64 // of the shop's keys when it was judged
-	claims claims
+	print   tokenPrint
+	turn    uint64 // of the shop's keys when it was judged
+	payload payload
 }
 
-// memory remembers signed tokens by their prints, in places that are made
+// memos remembers signed tokens by their prints, in places that are made
 // once. Nobody brings one in who cannot sign, and where there is no room the
 // one that expires first goes: it cannot be made to grow, nor to take one
 // token for another. Times are not part of the verdict: they are looked at on
@@ -50,7 +50,7 @@ type memo struct {
 // The print is the GMAC of the token under a random key of this process: four
 // times as fast as SHA-256. Its tags are never shown, so its fixed nonce gives
 // nothing away, and two tokens share one with a chance below 2^-119.
-type memory struct {
+type memos struct {
 	aead    cipher.AEAD
 	scratch sync.Pool // of *printing
 	sets    []memoSet
@@ -63,7 +63,7 @@ type printing struct {
 	tag   tokenPrint
 }
 
-func newMemory(size int) (*memory, error) {
+func newMemos(size int) (*memos, error) {
 	key := make([]byte, 16)
 	_, _ = rand.Read(key) // never fails
 	block, err := aes.NewCipher(key)
@@ -75,7 +75,7 @@ func newMemory(size int) (*memory, error) {
 		return nil, fmt.Errorf("make token memory: %w", err)
 	}
 	sets := uint64(1) << bits.Len64(uint64(max(size, 1)-1)/memoWays)
-	return &memory{
+	return &memos{
 		aead:    aead,
 		scratch: sync.Pool{New: func() any { return &printing{} }},
 		sets:    make([]memoSet, sets),
@@ -83,7 +83,7 @@ func newMemory(size int) (*memory, error) {
 	}, nil
 }
 
-func (m *memory) print(token []byte) tokenPrint {
+func (m *memos) print(token []byte) tokenPrint {
 	p := m.scratch.Get().(*printing)
 	defer m.scratch.Put(p)
 	m.aead.Seal(p.tag[:0], p.nonce[:], nil, token)
@@ -91,7 +91,7 @@ func (m *memory) print(token []byte) tokenPrint {
 }
 
 // set returns where a print may lie.
-func (m *memory) set(print *tokenPrint) *memoSet {
+func (m *memos) set(print *tokenPrint) *memoSet {
 	return &m.sets[binary.LittleEndian.Uint64(print[:])&m.mask]
 }
 
@@ -108,7 +108,7 @@ func printPart(print *tokenPrint) uint64 {
 
 // recall returns what a token says, if it was judged in this turn of the
 // shop's keys.
-func (m *memory) recall(print tokenPrint, turn uint64) (claims, bool) {
+func (m *memos) recall(print tokenPrint, turn uint64) (payload, bool) {
 	set, part := m.set(&print), printPart(&print)
 	for i := range set.marks {
 		if set.marks[i].Load()&^math.MaxUint32 != part {
@@ -116,16 +116,16 @@ func (m *memory) recall(print tokenPrint, turn uint64) (claims, bool) {
 		}
 		known := set.memos[i].Load()
 		if known != nil && subtle.ConstantTimeCompare(known.print[:], print[:]) == 1 {
-			return known.claims, known.turn == turn
+			return known.payload, known.turn == turn
 		}
 	}
-	return claims{}, false
+	return payload{}, false
 }
 
 // remember puts fresh in the place of its earlier self, else where nothing is,
 // else of the one that expires first.
-func (m *memory) remember(fresh *memo) {
-	set, mark := m.set(&fresh.print), markOf(&fresh.print, fresh.claims.expires)
+func (m *memos) remember(fresh *memo) {
+	set, mark := m.set(&fresh.print), markOf(&fresh.print, fresh.payload.expires)
 	spare, earliest := 0, uint64(math.MaxUint64)
 	for i := range set.marks {
 		known := set.marks[i].Load()
