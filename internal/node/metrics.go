@@ -171,8 +171,8 @@ func (c *collector) funnel(counter func(*prometheus.Desc, float64, ...string)) {
 	}
 }
 
-// spread is how the units of a sale are spread, as it is reported.
-type spread struct {
+// holdings is who has the units of a sale, as it is reported.
+type holdings struct {
 	sale string
 	ledger.Balance
 	free int64
@@ -183,8 +183,8 @@ type spread struct {
 func (c *collector) accounts(ctx context.Context, gauge func(*prometheus.Desc, float64, ...string)) {
 	ctx, cancel := context.WithTimeout(ctx, accountsMax)
 	defer cancel()
-	read := make(chan []spread, 1)
-	go func() { read <- c.spreads(ctx) }() // ends when the ledger's own time is up
+	read := make(chan []holdings, 1)
+	go func() { read <- c.holdings(ctx) }() // ends when the ledger's own time is up
 	select {
 	case all := <-read:
 		for _, s := range all {
@@ -199,11 +199,11 @@ func (c *collector) accounts(ctx context.Context, gauge func(*prometheus.Desc, f
 	}
 }
 
-// spreads asks the ledger, sale by sale.
-func (c *collector) spreads(ctx context.Context) []spread {
-	other := spread{sale: "other"}
+// holdings asks the ledger, sale by sale.
+func (c *collector) holdings(ctx context.Context) []holdings {
+	other := holdings{sale: "other"}
 	notices := c.node.board.Notices()
-	all := make([]spread, 0, min(len(notices), salesMax)+1)
+	all := make([]holdings, 0, min(len(notices), salesMax)+1)
 	for i, notice := range notices {
 		stand, err := c.node.ledger.Stand(ctx, notice.Sale.ID)
 		if ctx.Err() != nil {
@@ -212,7 +212,7 @@ func (c *collector) spreads(ctx context.Context) []spread {
 		if err != nil {
 			continue
 		}
-		one := spread{sale: notice.Sale.ID}
+		one := holdings{sale: notice.Sale.ID}
 		for _, balance := range stand.Items {
 			one.Balance = plus(one.Balance, balance)
 		}

@@ -55,13 +55,13 @@ type Queue struct {
 	mu      sync.Mutex
 	room    chan struct{} // closed and replaced when there is room for more
 	waiting []place       // in the order in which they came
-	entries map[name]*entry
+	entries map[entryKey]*entry
 	numbers map[uint64]*entry
 	last    uint64 // number of the last entry
 }
 
-// name is an entry's in all streams.
-type name struct {
+// entryKey tells an entry from all others: its id is unique in its stream only.
+type entryKey struct {
 	shelf *shelf
 	id    string
 }
@@ -69,7 +69,7 @@ type name struct {
 // entry is what a stream holds in one piece, from its delivery to this
 // process until all of it is acknowledged.
 type entry struct {
-	name
+	entryKey
 	number  uint64
 	tickets []shop.Ticket
 	states  []state   // of the tickets
@@ -85,7 +85,7 @@ const (
 	stateDone
 )
 
-// place is a ticket's in its entry.
+// place is where a ticket stands: in which entry, and at which index of it.
 type place struct {
 	entry *entry
 	index int
@@ -100,7 +100,7 @@ func (c *Client) Queue(options QueueOptions) *Queue {
 	}
 	return &Queue{
 		client: c, options: options, wake: make(chan struct{}, 1), room: make(chan struct{}),
-		entries: map[name]*entry{}, numbers: map[uint64]*entry{},
+		entries: map[entryKey]*entry{}, numbers: map[uint64]*entry{},
 	}
 }
 
@@ -239,7 +239,7 @@ func (q *Queue) drop(ctx context.Context, s *shelf, args []string) error {
 
 // lose forgets an entry in this process.
 func (q *Queue) lose(e *entry) {
-	delete(q.entries, e.name)
+	delete(q.entries, e.entryKey)
 	delete(q.numbers, e.number)
 }
 

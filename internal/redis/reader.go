@@ -67,7 +67,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 }
 
-// stream is one bucket's as Run reads it.
+// stream is Run's view of one bucket's stream: how far it has read.
 type stream struct {
 	*Queue
 	shelf   *shelf
@@ -193,15 +193,15 @@ func (s *stream) found(ctx context.Context) error {
 // accept takes entries in, those aside that are known.
 func (s *stream) accept(ctx context.Context, entries []rueidis.XRangeEntry) {
 	for i := range entries {
-		name := name{shelf: s.shelf, id: entries[i].ID}
+		key := entryKey{shelf: s.shelf, id: entries[i].ID}
 		s.mu.Lock()
-		_, known := s.entries[name]
+		_, known := s.entries[key]
 		s.mu.Unlock()
 		if known {
 			continue
 		}
 		if entries[i].FieldValues == nil { // deleted by hand while it was delivered
-			s.putAway(ctx, name.id)
+			s.putAway(ctx, key.id)
 			continue
 		}
 		tickets, err := readEntry(entries[i].FieldValues, s.shelf.bucket)
@@ -209,23 +209,23 @@ func (s *stream) accept(ctx context.Context, entries []rueidis.XRangeEntry) {
 			err = errTicket
 		}
 		if err != nil {
-			s.poison(ctx, name.id, err)
+			s.poison(ctx, key.id, err)
 			continue
 		}
-		s.enter(name, tickets)
+		s.enter(key, tickets)
 	}
 }
 
 // enter lets the tickets of a new entry wait for a receiver.
-func (q *Queue) enter(name name, tickets []shop.Ticket) {
+func (q *Queue) enter(key entryKey, tickets []shop.Ticket) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.last++
 	e := &entry{
-		name: name, number: q.last, tickets: tickets, states: make([]state, len(tickets)),
+		entryKey: key, number: q.last, tickets: tickets, states: make([]state, len(tickets)),
 		open: len(tickets), touched: q.client.options.Now(),
 	}
-	q.entries[name], q.numbers[e.number] = e, e
+	q.entries[key], q.numbers[e.number] = e, e
 	for i := range tickets {
 		q.waiting = append(q.waiting, place{entry: e, index: i})
 	}
@@ -333,7 +333,7 @@ func (s *stream) again(ctx context.Context, entries []rueidis.XRangeEntry, idle 
 	s.mu.Lock()
 	now := s.client.options.Now()
 	for i := range entries {
-		e, known := s.entries[name{shelf: s.shelf, id: entries[i].ID}]
+		e, known := s.entries[entryKey{shelf: s.shelf, id: entries[i].ID}]
 		switch {
 		case !known:
 			fresh = append(fresh, entries[i])

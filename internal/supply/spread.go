@@ -20,10 +20,10 @@ type hand struct {
 	served map[want]bool // whoever got what he wanted keeps it until the next pass
 }
 
-// spread hands the pool out: first what turned-away buyers asked for, then
+// handOut hands the pool out: first what turned-away buyers asked for, then
 // chunks that shrink as the pool falls, so that the last units do not lie in a
 // bucket whose buyers have gone.
-func (s *Supplier) spread(ctx context.Context, sale string, stand *ledger.Stand, views []view) error {
+func (s *Supplier) handOut(ctx context.Context, sale string, stand *ledger.Stand, views []view) error {
 	h := &hand{s, sale, views, make(map[string]int64, len(stand.Items)), map[want]bool{}}
 	for sku, balance := range stand.Items {
 		h.pools[sku] = balance.Pool

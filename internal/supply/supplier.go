@@ -100,7 +100,7 @@ func (s *Supplier) Tend(ctx context.Context, sale string) error {
 			views[i].err = errors.Join(s.mend(ctx, sale, &stand.Buckets[i], &views[i].shelf), s.mark(ctx, sale, &stand, &views[i]))
 		}
 	}
-	return s.spread(ctx, sale, &stand, views)
+	return s.handOut(ctx, sale, &stand, views)
 }
 
 // meet looks at every bucket and makes its stock and the ledger tell one story.

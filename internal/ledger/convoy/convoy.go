@@ -27,14 +27,14 @@ type Convoy[J any] struct {
 	Alone func(job J) bool
 
 	mu      sync.Mutex
-	waiting []*place[J]
-	leader  *place[J] // of the waiting, where it was told and has not begun
-	busy    bool      // somebody leads
-	stopped error     // what every later call returns
+	waiting []*caller[J]
+	leader  *caller[J] // one of those waiting, who was told to lead and has not begun; nil: nobody
+	busy    bool       // somebody leads
+	stopped error      // what every later call returns
 }
 
-// place is one caller's in the line.
-type place[J any] struct {
+// caller is somebody who waits in the line with a job.
+type caller[J any] struct {
 	job  J
 	err  error     // why the job did not run; set before turn
 	turn chan bool // true: lead, with this job among the led; false: done
@@ -47,7 +47,7 @@ func (c *Convoy[J]) Run(ctx context.Context, job J) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	own := &place[J]{job: job, turn: make(chan bool, 1)}
+	own := &caller[J]{job: job, turn: make(chan bool, 1)}
 	leads, err := c.join(own)
 	if err != nil {
 		return err
@@ -87,8 +87,8 @@ func (c *Convoy[J]) Err() error {
 	return c.stopped
 }
 
-// join puts a place into the line and reports whether its caller leads.
-func (c *Convoy[J]) join(p *place[J]) (bool, error) {
+// join puts a caller into the line and reports whether he leads.
+func (c *Convoy[J]) join(p *caller[J]) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopped != nil {
@@ -102,9 +102,9 @@ func (c *Convoy[J]) join(p *place[J]) (bool, error) {
 	return true, nil
 }
 
-// leave gives the place up, if nobody runs its job yet and its caller need not
-// lead.
-func (c *Convoy[J]) leave(p *place[J]) bool {
+// leave takes the caller out of the line, if nobody runs his job yet and he need
+// not lead.
+func (c *Convoy[J]) leave(p *caller[J]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := slices.Index(c.waiting, p)
@@ -116,7 +116,7 @@ func (c *Convoy[J]) leave(p *place[J]) bool {
 }
 
 // lead runs what waits, the leader's own job among it.
-func (c *Convoy[J]) lead(ctx context.Context, own *place[J]) {
+func (c *Convoy[J]) lead(ctx context.Context, own *caller[J]) {
 	group, err := c.take()
 	// Whoever called may outlive a panic; those who wait must hear of it.
 	defer func() { c.dismiss(group, own, err) }()
@@ -134,7 +134,7 @@ func (c *Convoy[J]) lead(ctx context.Context, own *place[J]) {
 
 // dismiss hands the lead on and wakes the group. err is what kept it from being
 // run to its end, and stops the convoy, unless something else did.
-func (c *Convoy[J]) dismiss(group []*place[J], own *place[J], err error) {
+func (c *Convoy[J]) dismiss(group []*caller[J], own *caller[J], err error) {
 	if err != nil {
 		if before := c.Stop(err); before != nil {
 			err = before
@@ -150,10 +150,10 @@ func (c *Convoy[J]) dismiss(group []*place[J], own *place[J], err error) {
 }
 
 // take returns the next group, and what stopped the convoy.
-func (c *Convoy[J]) take() ([]*place[J], error) {
+func (c *Convoy[J]) take() ([]*caller[J], error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	alone := func(p *place[J]) bool { return c.Alone != nil && c.Alone(p.job) }
+	alone := func(p *caller[J]) bool { return c.Alone != nil && c.Alone(p.job) }
 	n := 1
 	for !alone(c.waiting[0]) && n < min(len(c.waiting), c.Max) && !alone(c.waiting[n]) {
 		n++
