@@ -51,7 +51,8 @@ func TestSellingIsSuspendedForAsLongAsTheLedgerDoesNotAnswer(t *testing.T) {
 		var text strings.Builder
 		log := slog.New(slog.NewTextHandler(&text, nil))
 		h := &half{t: t, queue: memory.NewQueue(30*time.Second, time.Now), board: gate.NewBoard(), decided: make(chan ledger.Decision, 10)}
-		h.stock = memory.NewStock(time.Now, h.queue)
+		// Its ticket has waited for a while when the sweeper first looks.
+		h.stock = memory.NewStock(func() time.Time { return time.Now().Add(-time.Minute) }, h.queue)
 		h.stocked(bucket, 1, stock.Grant{Number: 1, SKU: "a", Quantity: units})
 		h.worker = &fulfil.Worker{
 			Queue: h.queue, Ledger: &distant{back: time.Now().Add(away)}, Stock: h.stock, Board: h.board, Log: log,
@@ -75,6 +76,9 @@ func TestSellingIsSuspendedForAsLongAsTheLedgerDoesNotAnswer(t *testing.T) {
 			if h.board.Suspended() == nil || h.worker.Aside() != 0 {
 				t.Fatalf("after %d s: suspended: %v, %d tickets put aside; want selling suspended for want of a ledger, and no ticket blamed",
 					second, h.board.Suspended() != nil, h.worker.Aside())
+			}
+			if since := sweeper.Oldest(); second > 3 && since.IsZero() {
+				t.Fatalf("after %d s the figures show no ticket that waits", second)
 			}
 			time.Sleep(time.Second)
 		}

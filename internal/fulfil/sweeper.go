@@ -98,6 +98,7 @@ func (s *Sweeper) sweep(ctx context.Context) {
 		}
 		if len(tickets) > 0 && (oldest.IsZero() || tickets[0].At.Before(oldest)) {
 			oldest = tickets[0].At
+			s.age(oldest)
 		}
 		s.fulfil(ctx, s.hopeful(overdue(tickets, s.Now().Add(-sweepAfter))))
 	}
@@ -108,6 +109,14 @@ func (s *Sweeper) sweep(ctx context.Context) {
 		return
 	}
 	s.oldest.Store(oldest.UnixNano())
+}
+
+// age shows an older ticket at once: the ledger that is to decide it may not
+// answer for long.
+func (s *Sweeper) age(at time.Time) {
+	if shown := s.oldest.Load(); shown == 0 || at.UnixNano() < shown {
+		s.oldest.Store(at.UnixNano())
+	}
 }
 
 // blanks are the buckets of one sweep that could not be read.
