@@ -63,7 +63,7 @@ fmt: $(LINT) ## rewrite Go files as check wants them
 
 .PHONY: lint
 lint: $(LINT) ## the linter, formatting included
-	./$(LINT) run ./...
+	./$(LINT) run --allow-parallel-runners ./...
 
 .PHONY: vet
 vet: ## go vet on the build that stops at crash points (the linter sees the other)
