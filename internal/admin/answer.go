@@ -64,7 +64,7 @@ func problem(w http.ResponseWriter, p wire.Problem) {
 	write(w, p.Status, wire.ProblemType, wire.AppendProblem(nil, p))
 }
 
-// notASale answers a document that is none, with every fault.
+// notASale answers a document that is not a sale, with every fault in it.
 func notASale(w http.ResponseWriter, err error) {
 	reasons := []string{err.Error()}
 	if faults, ok := errors.AsType[shop.Faults](err); ok {
@@ -76,7 +76,7 @@ func notASale(w http.ResponseWriter, err error) {
 	})
 }
 
-// promise answers what would break one.
+// promise answers a change that would break a promise already made.
 func promise(w http.ResponseWriter, reasons ...string) {
 	problem(w, wire.Problem{
 		Status: http.StatusConflict, Code: codePromise, Title: "This would break a promise already made",
@@ -84,7 +84,7 @@ func promise(w http.ResponseWriter, reasons ...string) {
 	})
 }
 
-// fail answers what a station returned instead of a result.
+// fail answers with the error that a station returned.
 func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if no, ok := errors.AsType[shop.Refusal](err); ok {
 		refuse(w, no)

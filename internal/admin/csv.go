@@ -52,8 +52,8 @@ func (d *Door) streamCSV(w http.ResponseWriter, r *http.Request, query ledger.Qu
 	}
 }
 
-// unhurried gives an answer all the time that it takes: a million orders take
-// longer to read than any other answer. Who asks bears the token, and a drain ends
+// unhurried lifts the time limit of an answer: a million orders take longer to
+// read than anything else. Only bearers of the token get here, and a drain ends
 // it.
 func unhurried(control *http.ResponseController) {
 	_ = control.SetWriteDeadline(time.Time{}) // not where a test listens

@@ -29,13 +29,13 @@ type Door struct {
 	Filed func() []shop.Entry
 	// Listed returns when the gate knows what an operator did to its lists.
 	Listed func()
-	// Suspects returns whom this node's gate, and those of the others, suspected last,
-	// the newest first; "": in any sale.
+	// Suspects returns the buyers whom the gates of all nodes suspected last,
+	// newest first; "" stands for any sale.
 	Suspects func(sale string) []gate.Suspect
 	Now      func() time.Time // the ledger's clock
 
-	// Publisher publishes a sale; whoever does so makes room for less stock
-	// first, which the ledger alone cannot.
+	// Publisher publishes a sale. Where that lowers stock, it first brings
+	// units back to the pool, which the ledger alone cannot do.
 	Publisher func(ctx context.Context, sale shop.Sale) (ledger.Published, error)
 	// Order returns an order as it now stands; ledger.ErrNotFound where there is none.
 	Order func(ctx context.Context, id shop.ClaimID) (shop.Order, error)
@@ -64,8 +64,8 @@ type Health struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Bounds of the listener. Operators are few; what they must not do is to hold
-// the node up.
+// Bounds of the listener. Operators are few, but they must not hold the node
+// up.
 const (
 	readHeaderMax = 3 * time.Second
 	readMax       = 5 * time.Second

@@ -61,8 +61,9 @@ func (d *Door) Handler() http.Handler {
 	return d.logPanics(d.plainPaths(open))
 }
 
-// logPanics tells of a request's panic and cuts its connection: half of the answer
-// may have been sent. The server itself would tell of it among its small talk.
+// logPanics logs a request's panic and cuts its connection: half of the answer
+// may have been sent. The server itself would log it among things of no
+// importance.
 func (d *Door) logPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -118,8 +119,8 @@ func (d *Door) nowhere(w http.ResponseWriter, _ *http.Request) {
 	refuse(w, shop.Refusal{Code: shop.NotFound, Detail: "There is nothing at this address."})
 }
 
-// withToken lets through who bears the operators' token. Whatever is wrong,
-// the answer is the same.
+// withToken lets a request through that bears the operators' token. Whatever is
+// wrong, the answer is the same.
 func (d *Door) withToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !d.hasToken(r) {
@@ -139,8 +140,8 @@ func (d *Door) hasToken(r *http.Request) bool {
 		d.Token.Equal([]byte(given[len(scheme):]))
 }
 
-// nearOrToken guards profiles, which show what is in memory: they are for who
-// sits at this machine, or bears the token.
+// nearOrToken guards profiles, which show what is in memory: they are for
+// somebody who sits at this machine or bears the token.
 func (d *Door) nearOrToken(next http.Handler) http.Handler {
 	guarded := d.withToken(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -152,7 +153,8 @@ func (d *Door) nearOrToken(next http.Handler) http.Handler {
 	})
 }
 
-// forwards are fields of who asks for others, and of web pages.
+// forwards are the header fields that show that a request was passed on by a
+// proxy, or made by a web page.
 var forwards = []string{ //nolint:gochecknoglobals // a constant, if Go had such
 	"Via", "Forwarded", "X-Real-Ip", "X-Client-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "Origin", "Referer", "Cookie",
 }

@@ -22,8 +22,8 @@ type Suspect struct {
 	Solved  uint64   `json:"solved"`
 	First   string   `json:"first"`
 	Last    string   `json:"last"`
-	// Undo is the entry of the allow list after which the buyer is no suspect;
-	// Allowed says that one counts already.
+	// Undo is the entry of the allow list that clears the buyer; Allowed says
+	// that there is one already.
 	Undo    string `json:"undo"`
 	Allowed bool   `json:"allowed"`
 }

@@ -22,8 +22,8 @@ const (
 	restFactor = 20
 	// undecidedMax is how long a ticket may wait while the ledger is up.
 	undecidedMax = 30 * time.Second
-	// Units that came back this moment are no sign that anybody is barred: the
-	// board has all these looks, two seconds, to show them.
+	// A unit that has just come back does not mean that anybody is barred: the
+	// board has this many looks, two seconds in all, to show it.
 	barredLooks = 9
 	barredEvery = 250 * time.Millisecond
 )
@@ -124,8 +124,9 @@ func (a *Auditor) beside(ctx context.Context) (findings []finding) {
 	return findings
 }
 
-// haltsSale: where units or money do not add up nothing may be sold; where
-// something merely takes too long selling on does no harm.
+// haltsSale reports whether a broken invariant stops the sale. Where units or
+// money do not add up, nothing may be sold; where something merely takes too
+// long, selling on does no harm.
 func haltsSale(invariant string) bool {
 	switch invariant {
 	case "I1", "I2", "I3", "I4", "I8":

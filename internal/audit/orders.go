@@ -110,7 +110,8 @@ func (r *replayer) claim(claim *ledger.Claim) {
 	r.charges(claim)
 }
 
-// charges: money that was kept belongs to one paid order, all else goes back.
+// charges checks that money that was kept belongs to exactly one paid order,
+// and that all other money goes back.
 func (r *replayer) charges(claim *ledger.Claim) {
 	order := &claim.Order
 	kept, due := 0, 0

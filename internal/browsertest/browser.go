@@ -149,7 +149,8 @@ func (t *Tab) Open(address string) error {
 	return nil
 }
 
-// Eval returns what an expression, or the promise that it is, comes to.
+// Eval returns the value of an expression; of a promise, the value that it
+// resolves to.
 func Eval[T any](t *Tab, expression string) (T, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, patience)
 	defer cancel()
@@ -160,7 +161,7 @@ func Eval[T any](t *Tab, expression string) (T, error) {
 	return value, nil
 }
 
-// Run runs a script that comes to nothing of interest.
+// Run runs a script whose value does not matter.
 func (t *Tab) Run(script string) error {
 	_, err := Eval[chromedp.Void](t, script)
 	return err

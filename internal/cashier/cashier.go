@@ -1,5 +1,5 @@
-// Package cashier takes money's way: a buyer to the payment page, and what the
-// provider reports into the ledger.
+// Package cashier is the road that money takes: it sends a buyer to the payment
+// page, and brings what the provider reports into the ledger.
 package cashier
 
 import (
@@ -52,8 +52,8 @@ type Cashier struct {
 	Board    *gate.Board
 	Now      func() time.Time // the ledger's clock
 
-	// Late brings the units of an order whose time is over to where pay can take
-	// them again, and runs it. nil: pay takes what it finds.
+	// Late brings the units of an order whose time is over to where pay can
+	// take them again, and runs pay. nil: pay takes what it finds.
 	Late func(ctx context.Context, order shop.Order, pay func() error) error
 	// Moved hears of every order whose units may have moved between accounts.
 	Moved func(order shop.Order)
@@ -158,7 +158,8 @@ func (c *Cashier) Cancel(ctx context.Context, cancellation ledger.Cancellation) 
 	return order, err
 }
 
-// ended passes on that an order took another turn than by its page.
+// ended says that an order changed by another way than its payment page: its
+// units moved, and unless it still awaits payment, its page ends.
 func (c *Cashier) ended(ctx context.Context, order *shop.Order) {
 	c.moved(order)
 	if c.Provider == nil || order.Status == shop.AwaitingPayment {

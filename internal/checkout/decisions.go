@@ -7,7 +7,7 @@ import (
 	"github.com/doorbuster/doorbuster/internal/shop"
 )
 
-// decisionShards spreads the waiting over so many locks.
+// decisionShards is how many locks those who wait are spread over.
 const decisionShards = 64
 
 // Decisions brings the ledger's answers to the buyers who wait for them. It

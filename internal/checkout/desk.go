@@ -78,8 +78,8 @@ func (d *Desk) Buy(ctx context.Context, wish Wish) (Answer, error) {
 	return answer, err
 }
 
-// Again answers a wish that is a repeat as Buy does, and one that is none not at
-// all: its buyer may take nothing new.
+// Again answers a repeated wish as Buy does, and finds no answer to a new one:
+// its buyer may take nothing new.
 func (d *Desk) Again(ctx context.Context, wish Wish) (answer Answer, found bool, err error) {
 	v := d.visit(wish)
 	if !d.Known.Claim(v.claim) {
@@ -99,7 +99,8 @@ func (d *Desk) KnownClaim(sale, buyer, key string) bool {
 	return d.Known.Claim(d.Hasher.Claim(sale, buyer, key))
 }
 
-// Order returns an order as it now is. One that who does not own is not found.
+// Order returns an order as it now is. An order that the identity does not own
+// is not found.
 func (d *Desk) Order(ctx context.Context, who gate.Identity, id shop.ClaimID) (shop.Order, error) {
 	order, err := d.Claims.Order(ctx, id)
 	if errors.Is(err, ledger.ErrNotFound) {
@@ -130,7 +131,8 @@ func (d *Desk) OrdersOf(ctx context.Context, buyer, sale string) ([]shop.Order, 
 	return standing.Orders, nil
 }
 
-// Cancel gives the units of an order back. One that who does not own is not found.
+// Cancel gives the units of an order back. An order that the identity does not
+// own is not found.
 func (d *Desk) Cancel(ctx context.Context, who gate.Identity, id shop.ClaimID) (shop.Order, error) {
 	order, err := d.GiveBack(ctx, ledger.Cancellation{Order: id, Buyer: who.Buyer, Sale: who.Sale})
 	if errors.Is(err, ledger.ErrNotFound) {
@@ -139,7 +141,8 @@ func (d *Desk) Cancel(ctx context.Context, who gate.Identity, id shop.ClaimID) (
 	return order, err
 }
 
-// cancelPending tells a ticket, which cannot be cancelled yet, from nothing.
+// cancelPending refuses to cancel what is not decided: a ticket cannot be
+// cancelled yet, and of anything else there is no order.
 func (d *Desk) cancelPending(ctx context.Context, who gate.Identity, id shop.ClaimID) (shop.Order, error) {
 	if _, err := d.Order(ctx, who, id); err != nil {
 		return shop.Order{}, err

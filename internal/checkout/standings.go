@@ -35,7 +35,7 @@ type standing struct {
 	err error
 }
 
-// NewStandings returns an empty cache before claims.
+// NewStandings returns an empty cache in front of claims.
 func NewStandings(claims ledger.Claims, now func() time.Time) *Standings {
 	return &Standings{claims: claims, now: now, young: map[ledger.Holder]*standing{}}
 }

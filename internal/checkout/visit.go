@@ -18,12 +18,13 @@ const (
 	// found none hears so. A look takes about a millisecond where this node
 	// supplies, and some more where another one does.
 	lookMax = time.Second
-	// looksMax is after how many of them he does in any case.
+	// looksMax is after how many looks he hears so in any case.
 	looksMax = 5
 	// askAgain is what a buyer is told to wait where units are on their way.
 	askAgain = time.Second
-	// restFirst and restMax bound the pause before a buyer whose other tickets
-	// are undecided is asked for again. Most are decided within the first two.
+	// restFirst and restMax bound the pause before the stock is asked again for
+	// a buyer whose other tickets are undecided. Most are decided within the
+	// first two pauses.
 	restFirst = 10 * time.Millisecond
 	restMax   = 500 * time.Millisecond
 )

@@ -78,7 +78,7 @@ const (
 	CacheTag     CacheTags = "tag"
 )
 
-// Field returns the header that has the name; empty: none has.
+// Field returns the header field that names the sale; empty: none does.
 func (c CacheTags) Field() string {
 	switch c {
 	case SurrogateKey:

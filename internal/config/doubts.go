@@ -15,8 +15,8 @@ func (c *Config) Doubts() []string {
 	return all
 }
 
-// PlayMoney is the doubt that the public buys at a sandbox which nobody chose;
-// empty: it does not.
+// PlayMoney returns the doubt that the public may be buying at a sandbox that
+// nobody chose; empty: there is none.
 func (c *Config) PlayMoney() string {
 	through := ""
 	switch {

@@ -22,8 +22,8 @@ func others() []string {
 var service = regexp.MustCompile(`^DOORBUSTER_([A-Z0-9_]+_)?(SERVICE_HOST=|SERVICE_PORT(_[A-Z0-9_]+)?=|PORT=[a-z]+:|PORT_[0-9]+_[A-Z]+(_[A-Z]+)?=)`)
 
 // Stray returns a sentence for each variable of an environment (NAME=value)
-// that is called like a setting and is none: mostly a slip of the pen, and what
-// it was to set has its default.
+// that is named like a setting but is none. Mostly that is a slip of the pen,
+// and the setting that was meant stays at its default.
 func Stray(environ []string) []string {
 	var strays []string
 	for _, pair := range environ {

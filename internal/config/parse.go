@@ -61,7 +61,8 @@ func parse(all settings) (*Config, shop.Faults) {
 	return c, faults
 }
 
-// Limits that are not given, where the one that they go with is on.
+// The defaults of limits that were not given, where the limit that they go with
+// is on.
 const (
 	limitGuestsDefault = "2:100" // a whole office that opens the page at once gets in
 	limitSaleDefault   = "1:10"
@@ -103,8 +104,8 @@ func (c *Config) parseLimits(text func(name string) string, wrong func(name stri
 	wrong("limit-network", err)
 }
 
-// timesMax is how many times as much as an address a network may at most: all
-// that an IPv4 /24 has.
+// timesMax bounds how many times an address's rate its network may have: as
+// many times as an IPv4 /24 has addresses.
 const timesMax = 256
 
 func parseTimes(text string) (int, error) {
@@ -115,8 +116,8 @@ func parseTimes(text string) (int, error) {
 	return n, nil
 }
 
-// checkLists reads the list files once: a node that starts without the list that
-// it was given would let in whom it keeps out.
+// checkLists reads the list files once: a node that started without a list that
+// it was given would let in those whom the list keeps out.
 func (c *Config) checkLists() (faults shop.Faults) {
 	for _, file := range []struct {
 		name, path string
@@ -151,8 +152,8 @@ func loopback(address string) bool {
 	return err == nil && ownName(host)
 }
 
-// ownName reports whether a host's name or address is this machine for whoever
-// sits at it.
+// ownName reports whether a host's name or address stands for this machine to
+// somebody who sits at it.
 func ownName(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || (err == nil && addr.IsLoopback())

@@ -53,7 +53,7 @@ func (c *Config) Hidden() []string {
 	return names
 }
 
-// yamlText quotes what YAML would read otherwise.
+// yamlText quotes a text that YAML would read as something else.
 func yamlText(value string) string {
 	if value == "" || strings.ContainsAny(value, ":#*[]{},&!|>'\"%@` ") {
 		return "'" + strings.ReplaceAll(value, "'", "''") + "'"

@@ -33,9 +33,9 @@ func RedactURL(address string) string {
 	return scheme + "://" + redactUser(user) + hosts + path + query
 }
 
-// authority takes apart what stands behind ://, the user with its @. It is not
-// ok where an @ stands behind the hosts, too: that one may be the end of a
-// password with a / ? or # in it.
+// authority splits what follows :// into the user with its @, the hosts, and
+// what stands behind them. It is not ok where another @ stands behind the
+// hosts: that may be the end of a password that holds a / ? or #.
 func authority(rest string) (user, hosts, behind string, ok bool) {
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
@@ -90,7 +90,8 @@ func isSecretField(field string) bool {
 		func(word string) bool { return strings.Contains(plain, word) })
 }
 
-// parameters are those of PostgreSQL, Redis and RabbitMQ that are no secret.
+// parameters are the URL parameters of PostgreSQL, Redis and RabbitMQ that hold
+// no secret.
 func parameters() []string {
 	return []string{
 		"application_name", "channel_binding", "connect_timeout", "database", "dbname", "host", "options", "port", "require_auth", "search_path",

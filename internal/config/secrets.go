@@ -66,7 +66,8 @@ func (c *Config) unshared(spec secretSpec, source string) shop.Faults {
 }
 
 // shares reports whether the nodes of a shop need the secret, and so the same
-// one. The sandbox's is needed where that is open: any node knows its pages.
+// one. The sandbox's secret is needed where the sandbox is open: every node
+// must know the pages of all.
 func (c *Config) shares(spec secretSpec) bool {
 	return !spec.given && (spec.name != "payments-key" || c.Payments == Sandbox)
 }
@@ -84,7 +85,8 @@ func (c *Config) Shared() map[string]gate.Secret {
 	return all
 }
 
-// missing returns a fault where a setting is nothing without the secret.
+// missing returns a fault where the secret was not found and a setting is of no
+// use without it.
 func (c *Config) missing(spec secretSpec, source string) shop.Faults {
 	if spec.name != captchaSecret || source != "" || c.CaptchaVerifyURL == "" {
 		return nil
@@ -215,8 +217,9 @@ func readSecretFile(path string) (gate.Secret, error) {
 
 // Prepare makes the folder of a node that stands alone (0700) and the secrets
 // that it has not got (0600). Two processes that prepare one folder at the same
-// time end up with the same secrets. One of several nodes keeps nothing there
-// but what its sandbox cashier took: its secrets are everybody's.
+// time end up with the same secrets. A node that is one of several keeps
+// nothing there but what its sandbox cashier took: its secrets are shared by
+// all.
 func (c *Config) Prepare() error {
 	if c.Distributed() && c.Payments != Sandbox {
 		return nil
@@ -268,8 +271,8 @@ func prepareFolder(path string) error {
 	return os.Chmod(path, 0o700) //nolint:gosec // a folder
 }
 
-// generate writes a random secret where there is none: whole and on disk
-// before it has its name.
+// generate writes a random secret where there is none. It is whole and on disk
+// before it gets its name.
 func generate(path string) error {
 	random := make([]byte, secretRandom)
 	_, _ = rand.Read(random) // never fails: the program ends instead

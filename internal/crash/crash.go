@@ -2,8 +2,8 @@
 // half done, so that a test build (tag crashpoints) can stop at each.
 package crash
 
-// Point is a place between two steps of the protocol. design: every one of
-// them must be survivable.
+// Point is a place between two steps of the protocol. The shop must survive a
+// crash at every one of them.
 type Point string
 
 // The crash points that one process can reach. Those of the stock's own

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// recordSeconds is how long resolvers may remember an address: as long as
-	// a balancer that was taken out is still asked.
+	// recordSeconds is how long resolvers may remember an address, and so how
+	// long a balancer that was taken out is still asked.
 	recordSeconds = 30
 	// routerFirst is the number of the first virtual address among VRRP's
 	// routers; a network can have 255.
 	routerFirst = 51
-	// priorityFirst is that of a balancer at its own address. Each further one
-	// has one less, and a failed check takes 60.
+	// priorityFirst is the VRRP priority of a balancer for its own address.
+	// Each further balancer has one less, and a failed check takes off 60.
 	priorityFirst = 150
 	balancersMax  = 16
 )

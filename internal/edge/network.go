@@ -109,7 +109,8 @@ func renderNetwork(n Network) ([]File, error) {
 // networkView is a Network as the templates ask for it.
 type networkView struct{ Network }
 
-// class is what tc calls one: who has which share.
+// class is a class of tc: whose traffic it carries, and which share of the line
+// that has.
 type class struct {
 	ID            int // read as hexadecimal by tc
 	Priority      int // who borrows first what others leave
@@ -168,10 +169,10 @@ func bytesIn(d time.Duration, bits uint64) uint64 {
 // burst is whole again, so forgetting it changes nothing for it.
 func (a Arrivals) Memory() int { return a.Burst/a.PerSecond + 1 }
 
-// TrustedIn and OperatorsIn return the prefixes of a family, 4 or 6.
+// TrustedIn returns the trusted prefixes of a family, 4 or 6.
 func (v networkView) TrustedIn(family int) []netip.Prefix { return ofFamily(v.Trusted, family) }
 
-// OperatorsIn is beside TrustedIn.
+// OperatorsIn returns the operators' prefixes of a family, 4 or 6.
 func (v networkView) OperatorsIn(family int) []netip.Prefix { return ofFamily(v.Operators, family) }
 
 func ofFamily(prefixes []netip.Prefix, family int) []netip.Prefix {

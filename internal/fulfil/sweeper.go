@@ -23,11 +23,13 @@ const (
 	// reportEvery is how often it is logged that the queue leaves tickets: while
 	// the broker is away every sweep finds some.
 	reportEvery = time.Minute
-	// recallEvery is for how many sweeps what could not be decided is left alone.
+	// recallEvery is after how many sweeps what could not be decided is tried
+	// again.
 	recallEvery = 10
-	// pastEvery is how many sweeps buckets of sales that are over are left alone.
-	// They have no tickets, unless a Redis that went back in time met a node that
-	// had slept: those are decided within the 30 seconds of any other.
+	// pastEvery is after how many sweeps the buckets of sales that are over are
+	// looked at again. They have no tickets, unless a Redis that went back in
+	// time met a node that had slept; such tickets are decided within 30
+	// seconds, like any other.
 	pastEvery = 20
 )
 
@@ -64,8 +66,8 @@ func (s *Sweeper) Run(ctx context.Context) error {
 }
 
 func (s *Sweeper) tick(ctx context.Context) {
-	// Whoever does not sweep recalls as well: it put aside what its queue
-	// brought, and would not hear that it was decided.
+	// A node that does not sweep recalls as well: it put aside what its own
+	// queue brought, and would not hear that another node has decided it.
 	if s.ticks++; s.ticks%recallEvery == 0 {
 		s.Worker.recall()
 	}

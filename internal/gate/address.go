@@ -14,7 +14,8 @@ import (
 // proxies is longer.
 const hopsMax = 32
 
-// What one buyer's line is taken to be, and what of an address a log may show.
+// The length of the prefix that counts as one buyer's line, and of the one that
+// a log may show, in IPv4 and IPv6.
 const (
 	keyBits4, keyBits6       = 32, 64
 	redactBits4, redactBits6 = 24, 48

@@ -189,8 +189,8 @@ func (s *solution) read(strict *base64.Encoding, proof []byte) bool {
 	return !r.wrong && len(r.rest) == 0 && counter < altchaTries<<LevelMax
 }
 
-// letters reads a text from its front. From the first letter on that it did not
-// expect, it is wrong and reads nothing.
+// letters reads a text from its front. After the first letter that it did not
+// expect, it is wrong and reads nothing more.
 type letters struct {
 	rest  []byte
 	wrong bool
@@ -236,7 +236,7 @@ func (r *letters) digits() (n int64) {
 
 func (r *letters) same(want int64) { r.wrong = r.digits() != want || r.wrong }
 
-// time passes over how long the page took, which some programs do not tell.
+// time skips how long the page took, which some programs leave out.
 func (r *letters) time() {
 	const name = `,"time":`
 	if r.wrong || len(r.rest) < len(name) || string(r.rest[:len(name)]) != name {

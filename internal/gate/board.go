@@ -131,8 +131,8 @@ func (b *Board) Post(notices ...*Notice) {
 	b.lost.Store(lost)
 }
 
-// Lost reports whether the ledger has lost some of the sale's history; of no
-// sale in particular: of any.
+// Lost reports whether the ledger has lost some of the sale's history; for an
+// empty sale, of any sale's.
 func (b *Board) Lost(sale string) bool {
 	if !b.lost.Load() {
 		return false

@@ -17,8 +17,8 @@ type Budget struct {
 	Reset  int64 // until the quota is whole again
 }
 
-// Budgets returns what an address has left of its own limit and, unless buyer is
-// empty, the buyer of his. Who is on the allow list has no limit to tell of.
+// Budgets returns what an address has left of its own limit and, unless buyer
+// is empty, the buyer of his. Those on the allow list have no limit to tell of.
 func (g *Gate) Budgets(ask Ask, client netip.Addr, buyer string, now int64) []Budget {
 	var all []Budget
 	ladder, name := g.Addresses, "address"

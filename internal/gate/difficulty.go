@@ -10,9 +10,9 @@ const (
 	// times the usual work is what an old phone does in the seconds that a buyer
 	// waits.
 	LevelMax = 2
-	// difficultyStep is how many orders a second, of one sale at one node, double the
-	// work; twice as many double it again. A small machine decides more than that;
-	// who looks that busy is mostly not people.
+	// difficultyStep is how many orders a second, of one sale at one node,
+	// double the work; twice as many double it again. A small machine decides
+	// more than that; whoever is that busy is mostly not a person.
 	difficultyStep = 1000
 )
 

@@ -31,7 +31,7 @@ type Gate struct {
 }
 
 // Ask is what a request is for. Each has limits of its own: whoever looks at
-// orders takes nothing from who buys behind the same address.
+// orders takes nothing from those who buy behind the same address.
 type Ask uint8
 
 // The kinds of requests that are limited by address.
@@ -59,8 +59,8 @@ var (
 	}
 )
 
-// Strangers returns what Admit and Identify refuse with, for who would write it
-// beforehand: they differ from call to call in how long to wait only.
+// Strangers returns the refusals of Admit and Identify, for a door that
+// prepares its answers: from call to call, only the time to wait differs.
 func Strangers() (crowd, nobody, blocked shop.Refusal) {
 	nobody, _ = errors.AsType[shop.Refusal](errUnauthorized)
 	blocked, _ = errors.AsType[shop.Refusal](errBlockedAddress)

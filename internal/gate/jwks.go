@@ -54,8 +54,8 @@ func NewJWKS(address string, client *http.Client, log *slog.Logger) (*JWKS, erro
 	return j, nil
 }
 
-// checkKeysAddress refuses plain HTTP, but to this machine: who changes the
-// keys on the way is every buyer.
+// checkKeysAddress refuses plain HTTP, except to this machine: whoever changes
+// the keys on the way can pose as any buyer.
 func checkKeysAddress(address string) error {
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Hostname() == "" || (parsed.Scheme != "https" && parsed.Scheme != "http") {
@@ -92,8 +92,8 @@ func (j *JWKS) Run(ctx context.Context) error {
 	}
 }
 
-// rest waits, or only for the gap where a key is wanted. It reports whether
-// ctx goes on.
+// rest lasts for wait, or only for gap where a key is wanted. It reports
+// whether ctx goes on.
 func (j *JWKS) rest(ctx context.Context, wait, gap time.Duration) bool {
 	timer := time.NewTimer(gap)
 	defer timer.Stop()

@@ -9,16 +9,17 @@ import "net/netip"
 const (
 	networkBits4, networkBits6 = 24, 56
 	siteBits6                  = 48
-	// siteTimes: how many times what a network may, a site may.
+	// siteTimes is how many times a network's rate a site may have.
 	siteTimes = 2
-	// widerShare: one in so many slots is enough where keys are networks.
+	// widerShare divides the number of slots where keys are networks: there are
+	// fewer of these.
 	widerShare = 8
 )
 
 // Ladder limits what comes from an address and, with higher ceilings, from the
-// network and the site that it lies in: who changes addresses within them gains
-// little. A request takes from each or, refused by one, from none. nil limits
-// nothing.
+// network and the site that it lies in: whoever changes addresses within them
+// gains little. A request takes from each or, refused by one, from none. nil
+// limits nothing.
 type Ladder struct {
 	address, network, site *Limiter
 }

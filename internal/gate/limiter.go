@@ -90,7 +90,7 @@ func (l *Limiter) AllowString(key string, now int64) (ok bool, retryAfter time.D
 	return l.take(maphash.String(l.seed, key), uint64(now)>>tickShift) //nolint:gosec // times wrap as they like
 }
 
-// off reports whether everything passes; so it does by no limiter at all.
+// off reports whether everything passes, as it does where there is no limiter.
 func (l *Limiter) off() bool { return l == nil || l.cost == 0 }
 
 // giveBack gives a request that Allow took a moment ago back to key. Where the

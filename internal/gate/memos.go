@@ -18,7 +18,8 @@ import (
 // full.
 const TokensRemembered = 1 << 17
 
-// memoWays is in how many places a memo may lie: those of a set.
+// memoWays is how many places a set has. A memo may lie in any place of its
+// set.
 const memoWays = 4
 
 // memoSet is one cache line. A mark is 32 bits of a memo's print, then the second
@@ -41,11 +42,10 @@ type memo struct {
 	payload payload
 }
 
-// memos remembers signed tokens by their prints, in places that are made
-// once. Nobody brings one in who cannot sign, and where there is no room the
-// one that expires first goes: it cannot be made to grow, nor to take one
-// token for another. Times are not part of the verdict: they are looked at on
-// each use.
+// memos remembers signed tokens by their prints, in places that are made once.
+// Only signed tokens get in, and where there is no room the memo that expires
+// first goes: nobody can make it grow, or have it take one token for another.
+// Times are not part of the verdict: they are looked at on each use.
 //
 // The print is the GMAC of the token under a random key of this process: four
 // times as fast as SHA-256. Its tags are never shown, so its fixed nonce gives
@@ -122,8 +122,8 @@ func (m *memos) recall(print tokenPrint, turn uint64) (payload, bool) {
 	return payload{}, false
 }
 
-// remember puts fresh in the place of its earlier self, else where nothing is,
-// else of the one that expires first.
+// remember stores fresh over its earlier self, else in a vacant place, else
+// over the memo that expires first.
 func (m *memos) remember(fresh *memo) {
 	set, mark := m.set(&fresh.print), markOf(&fresh.print, fresh.payload.expires)
 	spare, earliest := 0, uint64(math.MaxUint64)

@@ -58,8 +58,8 @@ func (v *Verifier) readHeader(segment []byte) (h header, ok bool) {
 	return h, fits && h.algorithm != ""
 }
 
-// readPayload returns one that is good at no time where anything that it needs
-// is missing or wrong.
+// readPayload reads a payload. One in which something needed is missing or
+// wrong is good at no time.
 func (v *Verifier) readPayload(segment []byte) payload {
 	data, ok := v.decode(segment)
 	if !ok {

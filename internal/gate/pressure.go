@@ -28,7 +28,7 @@ const (
 	// all that the window holds came after the beginning of a burst; and a commit
 	// that hangs once is no overload.
 	patience = window + 1
-	// patienceCPU is the same of the processor.
+	// patienceCPU is how many looks have to find that the processor is short.
 	patienceCPU = 4
 	// waitMax is the longest that an order should be on its way: half of what a
 	// buyer waits who does not say how long.
@@ -88,8 +88,8 @@ func (p *Pressure) Enter() bool {
 	return false
 }
 
-// Leave ends an order's way. answered: it came to its end, not the buyer's
-// patience to its own.
+// Leave ends an order's way. answered says that the order came to its end
+// before the buyer's patience did.
 func (p *Pressure) Leave(answered bool) {
 	p.inside.Add(-1)
 	if answered {
@@ -167,8 +167,9 @@ func (p *Pressure) rate(since time.Duration) float64 {
 	return float64(answers) / max(all, time.Millisecond).Seconds()
 }
 
-// again counts looks that found it so, up to enough of them. One that did not undoes two of them:
-// whoever waited two seconds in vain leaves and comes back together.
+// again counts the looks that found it so, up to enough of them. A look that
+// did not undoes two: buyers who waited two seconds in vain leave together and
+// come back together.
 func again(count, enough int, so bool) int {
 	if !so {
 		return max(0, count-2)

@@ -18,10 +18,10 @@ type Rumor struct {
 // has 480 KiB; names have 770 more where all are as long as they may be.
 const RumorsKept = 4 * SuspectsKept
 
-// What a node tells at a time: so many suspects whose figures changed, those who
-// wait in turn, since with the newest first a steady stream of them would hide the
-// rest. Each retellEvery times it tells again what it knows, of itself and of
-// others, for those who missed it or have started since.
+// What a node tells at a time: so many suspects whose figures changed. They
+// take turns: with the newest first, a steady stream of them would hide the
+// rest. Every retellEvery times the node also tells again what it knows, from
+// itself and from others, for nodes that missed it or have started since.
 const (
 	freshMax    = 32
 	retoldMax   = 16 // of each table
@@ -47,7 +47,7 @@ func (s *Suspicion) Rumors() []Rumor {
 	return rumors
 }
 
-// rounds are where the next Rumors go on.
+// rounds remembers where the next call of Rumors goes on.
 type rounds struct {
 	count              int
 	fresh, own, others int // sets

@@ -113,10 +113,10 @@ type Suspicion struct {
 	rounds   rounds
 }
 
-// Sizes of the tables: a buyer matters for seconds, an address for a minute, and
-// 8 bytes each are touched only as they come. In sightFor a node shows pages to
-// more addresses than order; who was asked for a challenge and is steered by a
-// program are few.
+// Sizes of the tables, in keys of 8 bytes each, which are touched only as they
+// come. A buyer matters for seconds, an address for a minute. Within sightFor a
+// node shows pages to more addresses than order; buyers who were asked for a
+// challenge and are steered by a program are few.
 const (
 	rhythmSlots   = 1 << 17
 	crowdSlots    = 1 << 17
@@ -233,15 +233,15 @@ func (s *Suspicion) beat(buyer uint64, a *Attempt) (even bool) {
 	return even
 }
 
-// alike reports whether two gaps are, in milliseconds.
+// alike reports whether two gaps, in milliseconds, are about as long.
 func alike(first, gap uint64) bool {
 	longer, shorter := max(first, gap), min(first, gap)
 	return longer < fingerMin || longer-shorter <= evenSlack+first/evenShare
 }
 
-// Of an address's buyers the word keeps which of 42 groups they fall into, from
-// each full minute on: sales open at one. So many groups are seen, in the
-// middle, where 31 or 99 buyers come.
+// A word of a crowd keeps which of 42 groups an address's buyers fall into. It
+// begins anew with each full minute, for sales open at one. On average, 31
+// buyers are seen as crowdedGroups and 99 buyers as packedGroups.
 const (
 	crowdGroups   = wordBits - crowdBits
 	crowdedGroups = 22

@@ -38,8 +38,8 @@ type Identity struct {
 	Sale  string // the only sale that the token is good for; empty: any
 }
 
-// Owns reports whether the order is the buyer's, and of a sale that the token is
-// good for. Any other order is none to whoever bears it.
+// Owns reports whether the order is the buyer's, and of a sale that the token
+// is good for. To whoever bears the token, any other order does not exist.
 func (i Identity) Owns(order *shop.Order) bool {
 	return order.Buyer == i.Buyer && (i.Sale == "" || order.Sale == i.Sale)
 }

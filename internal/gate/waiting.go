@@ -50,7 +50,7 @@ func newTally(most int32) tally {
 	return t
 }
 
-// places are a key's counters; of a tally without bound there are none.
+// places are a key's counters; nil where the tally has no bound.
 type places [2]*atomic.Int32
 
 func (t *tally) enter(key []byte) (places, bool) {

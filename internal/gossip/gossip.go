@@ -66,8 +66,8 @@ type Gossip struct {
 	Self uint64 // tells this node's messages from the others'
 
 	// Ours reports whether the buyer of a ticket with that nonce waits at this
-	// node: the others then hear only that it was decided. nil: of nobody is that
-	// known.
+	// node: the others then hear only that it was decided. nil: that is known
+	// of nobody.
 	Ours func(nonce uint64) bool
 
 	Decided func([]ledger.Decision) // of another node; only Order, Row, Nonce and Ticket.KeyPrint are known

@@ -12,7 +12,8 @@ import (
 	"github.com/doorbuster/doorbuster/internal/stock"
 )
 
-// lowShare: fewer free units than one in so many are "low".
+// lowShare is the share of its units, one in so many, below which an item is
+// "low".
 const lowShare = 10
 
 // look has one sale tended and returns its notice, nil where ctx ended. Where
@@ -192,8 +193,9 @@ func behind(shelf *stock.Shelf, row *ledger.BucketStand) bool {
 	return shelf.Epoch < row.Epoch || (shelf.Epoch == row.Epoch && shelf.LastGrant < row.LastGrant)
 }
 
-// notBehind makes sure that the ledger has come to where the stock is. In a rush
-// it has since it was read; else it has lost history.
+// notBehind makes sure that the ledger has come as far as the stock. In a rush
+// it may have done so only since it was read, so it is read again; if it is
+// still behind, it has lost history.
 func (h *Herald) notBehind(ctx context.Context, listing ledger.Listing, parts []part) error {
 	again, err := h.Supply.Stand(ctx, listing.Sale.ID)
 	if err != nil {

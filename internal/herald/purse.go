@@ -10,10 +10,10 @@ const (
 	// begins or ends is seen at once, even where the machine is busy and a look
 	// takes tens of milliseconds.
 	savedMax = 50 * time.Millisecond
-	// restMin is the least time between two looks at touched sales, and restEach
-	// more for each SKU looked at, to restCalm in all: a thousand that all sell
-	// are looked at some times a second, or the looking, and the drawing of what
-	// it saw, would cost a tenth of what they sell.
+	// restMin is the least time between two looks at touched sales. Each SKU
+	// looked at adds restEach, up to restCalm in all. A thousand SKUs that all
+	// sell are looked at a few times a second; more often, the looking, and the
+	// drawing of what it saw, would cost a tenth of what they sell.
 	restMin  = 20 * time.Millisecond
 	restEach = 250 * time.Microsecond
 	restCalm = 500 * time.Millisecond

@@ -5,10 +5,10 @@ import (
 	"iter"
 )
 
-// Unbalanced adds to broken, by sale, an account whose balance is not what its
-// lines add up to. Sums has those of the accounts that have lines; Outside has
-// no balance to compare with. It takes what it has compared out of sums, and
-// returns the error of balances.
+// Unbalanced adds to broken, by sale, an account whose balance is not the sum
+// of its lines. sums holds that sum for every account that has lines; what was
+// compared is taken out of it. Outside has no balance to compare with. The
+// error is that of balances.
 func Unbalanced(balances iter.Seq2[AccountBalance, error], sums map[Account]int64, broken map[string]string) error {
 	for balance, err := range balances {
 		if err != nil {

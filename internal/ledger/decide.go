@@ -42,7 +42,7 @@ func (b *Book) Decide(ticket shop.Ticket) (Decision, error) {
 	return Decision{Ticket: ticket, Order: claim.Order, Verdict: verdict, Live: quota.Live, Nonce: ticket.Nonce}, nil
 }
 
-// Number tells of each decision at which row its claim was saved.
+// Number notes in each decision the row at which its claim was saved.
 func (b *Book) Number(decisions []Decision) {
 	for i := range decisions {
 		if claim, ok := b.claims[decisions[i].Order.ID]; ok {

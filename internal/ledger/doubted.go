@@ -16,8 +16,8 @@ type Doubted struct {
 	Orders
 	Holds
 
-	// Lost reports whether the ledger has lost some of the sale's history; of no
-	// sale in particular: of any.
+	// Lost reports whether the ledger has lost some of the sale's history; for
+	// an empty sale, of any sale's.
 	Lost func(sale string) bool
 }
 

@@ -68,8 +68,9 @@ func charged(claim *Claim, payment Payment) (Charge, bool) {
 }
 
 // repeated answers a report of money that is known already, as it was answered
-// first: with the order where it is the order's own money, else with no, or who
-// has missed the first no would take the order's status for an answer.
+// first: with the order where it is the order's own money, else with a refusal.
+// A caller who missed the first refusal would otherwise take the order's status
+// for an answer.
 func repeated(claim *Claim, known Charge) (shop.Order, error) {
 	order := &claim.Order
 	if own, ok := ownCharge(claim); ok && own.Reference == known.Reference {

@@ -25,8 +25,8 @@ type Lists interface {
 	Entries(ctx context.Context, seen int64) (change int64, entries []shop.Entry, err error)
 }
 
-// Enter says what an entry does to a list where old stands of its subject (nil:
-// nothing) among so many entries of both lists.
+// Enter says what writing the entry next does to a list. old is what the list
+// has of its subject (nil: nothing); entries is how many both lists have.
 func Enter(old *shop.Entry, next *shop.Entry, entries int64) (Published, error) {
 	switch {
 	case old != nil && old.Until.Equal(next.Until) && old.Reason == next.Reason:

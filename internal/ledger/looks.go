@@ -7,11 +7,12 @@ import "sync/atomic"
 // some do in each batch.
 const LooksFor = 256
 
-// Looks is what a store looks up before it decides a batch. Nearly every claim is
-// new, and in many sales so is every buyer; to look one up by a random id is
-// dear. Taken for new he costs nothing where he is: each new claim writes its own
-// row and its buyer's, so where one of them is there already its table refuses
-// the batch, which is decided again, with a look at each.
+// Looks is what a store looks up before it decides a batch. Nearly every claim
+// is new, and in many sales so is every buyer; looking one up by a random id is
+// dear. So both may be taken for new, which costs nothing where they are: each
+// new claim writes its own row and its buyer's. Where one of these rows exists
+// already, its table refuses the batch, which is then decided again, with a
+// look at each.
 type Looks struct {
 	For int64 // batches
 

@@ -18,8 +18,8 @@ type delays struct {
 
 func newDelays() *delays { return &delays{sample: []metrics.Sample{{Name: schedulingName}}} }
 
-// median is how long the middle one of the goroutines waited that ran since the
-// last call.
+// median returns the median wait of the goroutines that ran since the last
+// call.
 func (d *delays) median() time.Duration {
 	metrics.Read(d.sample)
 	if d.sample[0].Value.Kind() != metrics.KindFloat64Histogram {
@@ -34,8 +34,8 @@ func (d *delays) median() time.Duration {
 	return middle(now, before)
 }
 
-// middle returns the lower end of the bucket that the middle one of what came
-// since before is in.
+// middle returns the lower end of the bucket that holds the median of what was
+// counted since before.
 func middle(now *metrics.Float64Histogram, before []uint64) time.Duration {
 	var total, seen uint64
 	for i, count := range now.Counts {

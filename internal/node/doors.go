@@ -96,8 +96,8 @@ func (n *Node) doubts(sale *shop.Sale, did ledger.Published) []string {
 	return nil
 }
 
-// played is the one doubt of the settings that health shows: it asks for no
-// token, and is not to tell strangers that the token is short.
+// played returns the only doubt of the settings that health shows: health asks
+// for no token, and must not tell strangers that the token is short.
 func (n *Node) played() []string {
 	if doubt := n.options.Config.PlayMoney(); doubt != "" {
 		return []string{doubt}

@@ -103,8 +103,10 @@ func (m *machines) closeMachines() error {
 }
 
 // supplies reports whether this node is the one that supplies, sweeps and
-// audits; releases, whether it is the one that ends holds.
+// audits.
 func (m *machines) supplies() bool { return m.supplyOffice == nil || m.supplyOffice.Held() }
+
+// releases reports whether this node is the one that ends holds.
 func (m *machines) releases() bool { return m.expiryOffice == nil || m.expiryOffice.Held() }
 
 // warns lists what an operator should know of the machines.

@@ -33,8 +33,8 @@ import (
 )
 
 const (
-	// workers: while one tells buyers and the stock what was decided, the other has
-	// the next batch decided.
+	// workers is how many run: while one tells buyers and the stock what was
+	// decided, the other has the next batch decided.
 	workers = 2
 	// redeliver is long after every retry of a worker: a ticket that a living
 	// worker holds does not come twice.
@@ -172,7 +172,8 @@ func (n *Node) challenger() (gate.Challenger, error) {
 	return gate.NewAltcha(c.RootKey, rand.Reader)
 }
 
-// waiting bounds who waits at the desk where the limits that it goes with are on.
+// waiting bounds how many orders of a buyer, and of an address, wait at the
+// desk, where the limit of that name is on.
 func waiting(c *config.Config) *gate.Waiting {
 	perBuyer, perAddress := int32(gate.WaitingPerBuyer), int32(gate.WaitingPerAddress)
 	if c.LimitBuyer.Off() {
@@ -302,7 +303,7 @@ const markBits = 16
 // ticketNonce is a nonce with this node's mark.
 func (n *Node) ticketNonce() uint64 { return n.mark<<(64-markBits) | nonce()>>markBits }
 
-// waitsHere reports whether the ticket's buyer waits at this node. Two nodes of
-// the same mark take each other's for theirs: those who wait then hear a second
-// later, from the ledger.
+// waitsHere reports whether the ticket's buyer waits at this node. Two nodes
+// with the same mark take each other's tickets for their own: the buyers who
+// wait then hear a second later, from the ledger.
 func (n *Node) waitsHere(nonce uint64) bool { return nonce>>(64-markBits) == n.mark }

@@ -10,13 +10,13 @@ import (
 	"github.com/doorbuster/doorbuster/internal/gossip"
 )
 
-// strangeFor is for how long another node's word counts that it has another
-// secret: three times as long as until it says so again.
+// strangeFor is how long another node's word that it has another secret counts:
+// three times the interval at which it says so again.
 const strangeFor = 15 * time.Second
 
-// strange is which secrets other nodes have not the same as this one. A node
-// with another buyer key would know none of the buyers that the others let in,
-// and nothing else would show it.
+// strange remembers which secrets differ between other nodes and this one. A
+// node with another buyer key would know none of the buyers that the others let
+// in, and nothing else would show it.
 type strange struct {
 	mu    sync.Mutex
 	heard map[string]time.Time // when last, by the secret's name
@@ -62,8 +62,8 @@ func (n *Node) prints() []gossip.Secret {
 	return all
 }
 
-// compare hears of another node's secret. One that this node has not got, it
-// need not share.
+// compare hears of another node's secret. A secret that this node does not have
+// need not be the same.
 func (n *Node) compare(other gossip.Secret) {
 	same := func(own gossip.Secret) bool { return own.Name != other.Name || own.Print == other.Print }
 	if !slices.ContainsFunc(n.gossip.Secrets, func(own gossip.Secret) bool { return !same(own) }) {

@@ -124,8 +124,8 @@ func (n *Node) openSandbox() error {
 	return nil
 }
 
-// payable asks the cashier, who is hired after the sandbox, of an order that
-// is to be paid.
+// payable asks the cashier about an order that is to be paid. The sandbox is
+// made before the cashier, so it cannot be given the cashier's own method.
 func (n *Node) payable(ctx context.Context, id shop.ClaimID) (shop.Order, string, error) {
 	return n.cashier.Order(ctx, id)
 }
@@ -143,9 +143,10 @@ func (n *Node) names(sale, sku string) (title, item string, ok bool) {
 	return notice.Sale.Title, found.Title, true
 }
 
-// buckets lists every bucket that may hold tickets, and pastBuckets those of
-// sales that are over.
-func (n *Node) buckets() []shop.Bucket     { return n.listBuckets(false) }
+// buckets lists every bucket that may hold tickets.
+func (n *Node) buckets() []shop.Bucket { return n.listBuckets(false) }
+
+// pastBuckets lists the buckets of sales that are over.
 func (n *Node) pastBuckets() []shop.Bucket { return n.listBuckets(true) }
 
 func (n *Node) listBuckets(over bool) []shop.Bucket {
@@ -169,9 +170,9 @@ func (n *Node) oldestUndecided() time.Duration {
 	return time.Since(at)
 }
 
-// outClient asks one server of somebody else's, over so many connections kept.
-// It follows no redirect: the address that the operator named is the one to
-// trust.
+// outClient returns a client for one server of somebody else's, which keeps so
+// many connections. It follows no redirect: the address that the operator named
+// is the one to trust.
 func outClient(kept int) *http.Client {
 	return &http.Client{
 		Timeout: outMax,

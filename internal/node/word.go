@@ -72,7 +72,7 @@ func (n *Node) tell(decisions []ledger.Decision) {
 	}
 }
 
-// settled has the sales looked at whose units moved.
+// settled asks for a look at the sales whose units moved.
 func (n *Node) settled(decisions []ledger.Decision) {
 	last := ""
 	for i := range decisions {

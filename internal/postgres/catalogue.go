@@ -30,7 +30,7 @@ type sale struct {
 	index    *ledger.SaleIndex
 }
 
-// named is the name behind the sale's number, where no other is asked for.
+// named returns the sale's name if the number is the sale's, else errStale.
 func (s *sale) named(id int32) (string, error) {
 	if id != s.id {
 		return "", errStale

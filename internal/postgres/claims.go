@@ -38,7 +38,8 @@ const (
 )
 
 // Decide implements ledger.Claims. A batch is one transaction of two round
-// trips. When it was lost whether it is on disk, deciding again tells.
+// trips. Where it is not known whether a batch is on disk, deciding it again
+// tells.
 func (l *Ledger) Decide(ctx context.Context, tickets []shop.Ticket) ([]ledger.Decision, error) {
 	if len(tickets) == 0 {
 		return nil, ctx.Err()

@@ -133,7 +133,8 @@ func (t *tx) date(changes *ledger.Changes) {
 	}
 }
 
-// tell makes an order that was answered before the save what it was saved as.
+// tell gives an order that was answered before the save the form in which it
+// was saved.
 func (t *tx) tell(order *shop.Order) {
 	if claim, ok := t.Claim(order.ID); ok {
 		order.AsOf = claim.Order.AsOf

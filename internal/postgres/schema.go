@@ -186,7 +186,7 @@ func version(ctx context.Context, conn *pgx.Conn) (int64, error) {
 	return have, nil
 }
 
-// bearsUs lets an older program beside newer ones work on, where the schema
+// bearsUs lets an older program work on beside newer ones, where the schema
 // says that it may.
 func bearsUs(ctx context.Context, conn *pgx.Conn, have, want int64) error {
 	var oldest int

@@ -108,8 +108,8 @@ func (b *Broker) Receive(ctx context.Context, limit int, into []queue.Delivery) 
 // come: after a lost connection they would always be the first.
 const quietFor = 20 * time.Millisecond
 
-// idle waits for a call; where only tickets are there that were seen before,
-// not for long. It reports whether to wait for others still.
+// idle waits to be woken; not for long where there are tickets, all of them
+// seen before. It reports whether to go on waiting for others.
 func (b *Broker) idle(ctx context.Context, seen bool) (bool, error) {
 	var quiet <-chan time.Time
 	if seen {

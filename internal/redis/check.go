@@ -195,8 +195,9 @@ func (i *inspection) node(address string, facts map[string]string, cluster bool)
 	i.version(address, facts["redis_version"])
 }
 
-// alone is a master without a replica: in a cluster its slots are gone while
-// it is; a small shop's only server is what it is.
+// alone notes a master without a replica. In a cluster that is a fault, for its
+// slots are gone while it is away; of a small shop's only server it is worth a
+// warning.
 func (i *inspection) alone(address string, cluster bool) {
 	if cluster && i.bereft { // nodes must come back while the cluster heals
 		i.warnings = append(i.warnings, address+" has no replica while a node of the cluster is dead: bring that back")

@@ -110,8 +110,8 @@ func Open(ctx context.Context, options Options) (*Client, error) {
 	}
 }
 
-// gaveUp tells why no try came through. A last one that the end of the time
-// cut short says less than the one before it.
+// gaveUp tells why no try came through. Where the end of the time cut the last
+// try short, it says less than the one before it.
 func gaveUp(last, before error) error {
 	if before != nil && errors.Is(last, context.DeadlineExceeded) {
 		last = before

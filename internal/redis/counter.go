@@ -127,12 +127,14 @@ func (c *crowd) admit(asks []stock.Ask) bool {
 	return true
 }
 
-// boardMax bounds how many a flight passes over who do not fit.
+// boardMax bounds how many parties a flight passes over because they do not
+// fit.
 const boardMax = 4 * batchMax
 
 // board takes the parties that fit into one call, from the head of the line.
-// Who comes twice waits for the next. None left ends the flight, and so does a
-// call that would not be full where enough others are under way.
+// Whoever comes twice waits for the next call. The flight ends when nobody is
+// left, or when its next call would not be full and enough others are under
+// way.
 func (l *counter) board() []*party {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// meterMax bounds a call: a buyer waits for it before the order is made. Longer
-	// than that only a Redis takes that stands still, or a machine that is overrun.
+	// meterMax bounds a call: a buyer waits for it before the order is made.
+	// Only a Redis that stands still, or a machine that is overrun, takes
+	// longer.
 	meterMax = 500 * time.Millisecond
 	// meterRest is how long a Redis that did not answer is not asked: orders
 	// must not wait for it one after the other.

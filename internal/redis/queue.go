@@ -29,8 +29,8 @@ const (
 
 // QueueOptions says who reads which streams.
 type QueueOptions struct {
-	// Name is this process's among those that read: no two have the same. A
-	// process that comes back under its old name goes on with what it had.
+	// Name is this process's name among those that read: no two have the same.
+	// A process that comes back under its old name goes on with what it had.
 	Name string
 	// Buckets lists the buckets whose streams are read. It is asked again and
 	// again.

@@ -26,8 +26,8 @@ const (
 	restLast  = 500 * time.Millisecond
 	// readMax is how many entries one look brings.
 	readMax = 16
-	// claimsPer redelivery time, a stream is searched for what was not
-	// acknowledged.
+	// claimsPer is how many times, within the redelivery time, a stream is
+	// searched for what was not acknowledged.
 	claimsPer = 4
 	// retireAfter is after how long without a sign of life, and without
 	// anything of its own, a name is struck off: processes that have a new one
@@ -190,7 +190,7 @@ func (s *stream) found(ctx context.Context) error {
 	return err
 }
 
-// accept takes entries in, those aside that are known.
+// accept takes entries in, except for those that are known.
 func (s *stream) accept(ctx context.Context, entries []rueidis.XRangeEntry) {
 	for i := range entries {
 		key := entryKey{shelf: s.shelf, id: entries[i].ID}
@@ -257,8 +257,8 @@ func (s *stream) claimWhenDue(ctx context.Context) {
 	}
 }
 
-// claim takes over what was delivered, to whomever, at least so long ago and
-// is not acknowledged.
+// claim takes over what was delivered to anybody at least so long ago and is
+// not acknowledged.
 func (s *stream) claim(ctx context.Context, idle time.Duration) error {
 	for start := "0-0"; ; {
 		entries, next, err := s.claimSome(ctx, idle, start)

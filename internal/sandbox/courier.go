@@ -73,8 +73,7 @@ func (o *outbox) put(l *letter) {
 	}
 }
 
-// due takes the letters that are due out, and says how long the next one
-// waits.
+// due takes out the letters that are due, and says how long the next one waits.
 func (o *outbox) due(now time.Time) ([]*letter, time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -59,18 +59,18 @@ func (p *payment) state(now time.Time) state {
 }
 
 // forgettable reports whether nobody will ask for the payment any more: its
-// time ended before long ago, and what was taken has been heard of.
+// time ended before longAgo, and the shop has heard of what was taken.
 func (p *payment) forgettable(longAgo time.Time) bool {
 	return p.PayBy.Before(longAgo) && (p.Charge == nil || p.Acked)
 }
 
-// taken returns the payment's charge, which there is.
+// taken returns the payment's charge. There must be one.
 func (p *payment) taken() payments.Charge {
 	return payments.Charge{Reference: p.Charge.Reference, Order: p.order, Amount: p.Amount, Currency: p.Currency}
 }
 
-// letter reports the payment's charge, which there is. Its id is the
-// charge's: sent again, it is the same event.
+// letter returns the event that reports the payment's charge. There must be a
+// charge. The event's id is the charge's: sent again, it is the same event.
 func (p *payment) letter() *letter {
 	return &letter{id: "evt_" + p.Charge.Reference, kind: typeSucceeded, at: p.Charge.At, charge: p.taken()}
 }

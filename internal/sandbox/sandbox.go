@@ -1,9 +1,9 @@
 // Package sandbox is a payment provider for demonstrations and tests: it takes
 // no money, but keeps, signs and reports what it "took" as a real one would.
 //
-// Each node of a shop has one of its own, with a journal of its own. They
-// share a key, so that each knows the others' pages, and the shop's ledger:
-// where the journal does not know how an order stands, that does.
+// Each node of a shop has one of its own, with a journal of its own. They share
+// a key, so that each knows the others' pages, and the shop's ledger: where the
+// journal does not know how an order stands, the ledger does.
 package sandbox
 
 import (

@@ -23,7 +23,7 @@ type Disk struct {
 }
 
 // MountDisk mounts a disk of so many bytes over dir, which is made where it is
-// missing, for whoever owns the file like.
+// missing. It belongs to the owner of the file like.
 func MountDisk(dir string, size int, like string) (*Disk, error) {
 	info, err := os.Stat(like)
 	if err != nil {

@@ -104,9 +104,9 @@ func (h *Hasher) Opening(sale *Sale) string {
 	return hex.EncodeToString(digest[:16])
 }
 
-// SecretPrint returns a 64-bit fingerprint of another secret, by which nodes with
-// one root key find out that they have not the same. To who has no root key it
-// says nothing of the secret.
+// SecretPrint returns a 64-bit fingerprint of another secret, by which nodes
+// with the same root key find out that this secret differs between them. It
+// says nothing of the secret to anybody without the root key.
 func (h *Hasher) SecretPrint(name string, secret []byte) uint64 {
 	return h.word(&h.secrets, name, string(secret))
 }

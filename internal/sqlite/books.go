@@ -87,7 +87,7 @@ func (b *Books) read(ctx context.Context, do func(context.Context, *conn) error)
 	}
 }
 
-// snapshot is read with all of do as of one moment.
+// snapshot is like read, but all that do reads is as of one moment.
 func (b *Books) snapshot(ctx context.Context, do func(context.Context, *conn) error) error {
 	return b.read(ctx, func(quiet context.Context, c *conn) error {
 		if err := c.exec(quiet, "BEGIN"); err != nil {

@@ -36,7 +36,8 @@ func (l *Ledger) commit(ctx context.Context, group []*job) error {
 	return err
 }
 
-// transact is commit, of an open ledger. The caller holds l.mu.
+// transact does what commit promises, on a ledger that is open. The caller
+// holds l.mu.
 func (l *Ledger) transact(ctx context.Context, group []*job) error {
 	for {
 		t := &tx{writer: l.desk, names: l.names.Load(), now: l.clock.Now()}
@@ -56,7 +57,7 @@ func (l *Ledger) transact(ctx context.Context, group []*job) error {
 	}
 }
 
-// keep commits.
+// keep commits the transaction.
 func (l *Ledger) keep(ctx context.Context, t *tx) error {
 	crash.At(crash.BeforeCommit)
 	if err := t.exec(ctx, "COMMIT"); err != nil {

@@ -23,7 +23,7 @@ type shim struct {
 // tableSize is how much of a shim's memory its table has.
 const tableSize = 4 << 10
 
-// shim prepares one for a file that the connection has open: its database
+// shim prepares a shim for a file that the connection has open: its database
 // (SQLITE_FCNTL_FILE_POINTER), or its log (SQLITE_FCNTL_JOURNAL_POINTER) once
 // it has read.
 func (c *conn) shim(which int32, room int) (*shim, error) {

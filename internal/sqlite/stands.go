@@ -230,8 +230,8 @@ func loadSpans(ctx context.Context, c *conn) (spans map[string]span, marked int6
 	return spans, marked, err
 }
 
-// mark writes the spans down, as they are before this transaction, when they
-// have not been for long.
+// mark writes the spans down, as they are before this transaction, unless that
+// was done not long ago.
 func (t *tx) mark(ctx context.Context) error {
 	s := t.stands
 	if s.lastRow-max(s.marked, t.marked) < markEvery {

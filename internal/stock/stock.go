@@ -18,7 +18,7 @@ var ErrUnknown = errors.New("stock: no state for this bucket")
 const LiveUnknown = -1
 
 // Ask is one buyer's wish for units. Its strings are kept as long as its
-// ticket: they are no part of a bigger buffer.
+// ticket, so they must not be part of a bigger buffer.
 type Ask struct {
 	Claim    shop.ClaimID
 	Nonce    uint64

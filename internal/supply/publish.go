@@ -124,7 +124,7 @@ func (s *Supplier) withdrawn(ctx context.Context, next *shop.Sale) (map[string]i
 
 // empty takes from one bucket what the pool lacks. Where a reply is lost the
 // bucket may have given units back that are not yet in the pool: the next pass
-// finishes that, and who takes as many from another bucket loses none.
+// finishes that, and taking as many from another bucket loses none.
 func (s *Supplier) empty(ctx context.Context, bucket shop.Bucket, v *view, missing map[string]int64) error {
 	if v.err != nil {
 		return v.err

@@ -44,9 +44,9 @@ func (s *Supplier) handOut(ctx context.Context, sale string, stand *ledger.Stand
 }
 
 // serve brings what each demand asks for: from the pool, or else from the
-// fullest other buckets. One demand of a SKU a pass may take from others: two
-// that take from each other would both go without. Maps have no order, so
-// nobody is always the first.
+// fullest other buckets. In a pass, only one demand of each SKU may take from
+// other buckets: two that took from each other would both go without. Maps have
+// no order, so nobody is always the first.
 func (h *hand) serve(ctx context.Context, wants map[want]int64) {
 	stolen := map[string]bool{}
 	for key, wanted := range wants {
@@ -63,9 +63,9 @@ func (h *hand) serve(ctx context.Context, wants map[want]int64) {
 	}
 }
 
-// chunk returns how many units of the pool a bucket gets that has free ones:
-// half an equal share where it runs low; with one bucket there is nobody to
-// share with.
+// chunk returns how many units of the pool a bucket gets that still has so many
+// free: half an equal share where it runs low, else none. A single bucket gets
+// all, for there is nobody to share with.
 func chunk(pool, free, buckets int64) int64 {
 	if buckets == 1 {
 		return pool

@@ -93,7 +93,7 @@ func (d *Door) leave(p *purchase, answer *checkout.Answer, err error) {
 	d.Pressure.Leave(!late && (err == nil || refused && no.Code != shop.Unavailable))
 }
 
-// greet does the checks 1 and 2.
+// greet does checks 1 and 2.
 func (d *Door) greet(rc *fasthttp.RequestCtx, sale []byte) (p purchase, ok bool) {
 	p.key = rc.Request.Header.Peek("Idempotency-Key")
 	if p.key != nil && !isKey(p.key) {
@@ -109,7 +109,7 @@ func (d *Door) greet(rc *fasthttp.RequestCtx, sale []byte) (p purchase, ok bool)
 	return p, p.known || d.pass(rc, &p)
 }
 
-// pass does the check 2 for who has no answer yet; false: it has answered.
+// pass does check 2 for a buyer who has no answer yet; false: pass has refused.
 func (d *Door) pass(rc *fasthttp.RequestCtx, p *purchase) bool {
 	no := p.shown.no
 	if no == nil {
@@ -138,7 +138,7 @@ func (d *Door) recognise(rc *fasthttp.RequestCtx, p *purchase) bool {
 	return d.pass(rc, p)
 }
 
-// passParameter is what the opening key stands behind in a target's query.
+// passParameter is what stands before the opening key in a target's query.
 const passParameter = "opening="
 
 // opens reports whether the target bears the opening key, where one is wanted:
@@ -159,7 +159,7 @@ func (s *display) opens(target []byte) bool {
 	return false
 }
 
-// read does the checks 5 and 6.
+// read does checks 5 and 6.
 func (d *Door) read(rc *fasthttp.RequestCtx, p *purchase) bool {
 	if !isJSON(rc.Request.Header.ContentType()) {
 		d.say(rc, &d.said.wrongType)

@@ -96,8 +96,8 @@ func (c *conn) read(p []byte, wasIdle bool) (int, error) {
 	return n, err
 }
 
-// forget ends what was found out of one request: over one connection a proxy
-// sends the requests of many.
+// forget drops what was found out about one request: a proxy sends the requests
+// of many over one connection.
 func (c *conn) forget() { c.admitted, c.denied = false, nil }
 
 // answer says what is scripted to the requests at the front of p, and returns

@@ -28,7 +28,7 @@ type Counts struct {
 	codes [codesMax]atomic.Uint64 // by place in shop.Codes
 }
 
-// codesMax is room for every code; the last place is for what is none.
+// codesMax is room for every code; the last place counts what has no code.
 const codesMax = 32
 
 // Refusals returns how often the code at that place in shop.Codes was the

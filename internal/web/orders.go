@@ -84,8 +84,8 @@ func (d *Door) withOrder(rc *fasthttp.RequestCtx, name []byte, do func(gate.Iden
 	}
 }
 
-// holder does what somebody wants who has an order, or may: those are turned
-// away last.
+// holder serves somebody who has an order, or may have one: such buyers are
+// turned away last.
 func (d *Door) holder(do func() error) error {
 	if !d.Pressure.EnterHolder() {
 		return *d.said.overloaded.of

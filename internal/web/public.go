@@ -66,7 +66,7 @@ func (d *Door) looked(rc *fasthttp.RequestCtx) {
 	}
 }
 
-// cacheTag is what a CDN forgets a sale's answers by.
+// cacheTag is the tag by which a CDN can be told to forget a sale's answers.
 const cacheTag = "doorbuster-sale-"
 
 // tag names the sale to a CDN, where the operator wants it.

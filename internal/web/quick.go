@@ -15,13 +15,13 @@ import (
 	"github.com/doorbuster/doorbuster/internal/wire"
 )
 
-// Most of a crowd hears one of these: the refusal of every new order, or of those
-// for an item that is gone, the state that pages poll, or that it is blocked, came
-// too often or has no token. On
-// a connection that the server knows already, these are answered from the
-// bytes of the request, before the server parses them: to the byte what the
-// handlers would answer, for 0.6 of their cost. Whatever is unusual about a
-// request goes to the server.
+// Most of a crowd hears one of a few answers: the refusal of every new order,
+// or of orders for an item that is gone; the state that pages poll; or a
+// refusal at the gate, of those who are blocked, come too often or have no
+// token. On a connection that the server knows already, these are given from
+// the bytes of the request, before the server parses them. They are to the byte
+// what the handlers would answer, for 0.6 of the cost. Whatever is unusual
+// about a request goes to the server.
 
 // script is an answer down to its last byte, but for the times in it.
 type script struct {
@@ -42,7 +42,7 @@ const (
 	notStored = "Cache-Control: no-store\r\n" + noSniff
 )
 
-// turned are the scripts for who is turned away at the gate.
+// turned are the scripts for those who are turned away at the gate.
 type turned struct{ crowd, nobody, blocked, early, shed *script }
 
 // script makes a script of an answer's parts. Its fields stand where the server
@@ -71,8 +71,8 @@ func (d *Door) writeOrigins() []byte {
 	return nil
 }
 
-// scriptRefusal is nil where the refusal tells to wait: that differs from
-// buyer to buyer.
+// scriptRefusal returns the script of a refusal; nil where the refusal tells to
+// wait, for that differs from buyer to buyer.
 func (d *Door) scriptRefusal(no *refusal) *script {
 	if no == nil || no.retryAfter > 0 || no.status >= http.StatusInternalServerError || no.status == http.StatusUnauthorized {
 		return nil
@@ -207,7 +207,8 @@ func (d *Door) scriptTurned() (t turned) {
 	return t
 }
 
-// scriptWait is a refusal that tells to wait, as long as recite says.
+// scriptWait returns the script of a refusal that tells to wait; recite fills
+// in how long.
 func (d *Door) scriptWait(no *shop.Refusal) *script {
 	body := wire.AppendRefusal(nil, no)
 	s := d.script(wire.Status(no.Code), wire.ProblemType, notStored+"Retry-After: \r\n", body)
@@ -262,8 +263,9 @@ func (d *Door) recite(s *script, wait time.Duration, into []byte) []byte {
 	return into
 }
 
-// turnAway refuses who is blocked, comes too often or has no token. Who may pass has
-// paid the address's limit, which the server's turn does not ask again.
+// turnAway refuses a client who is blocked, comes too often or has no token.
+// One who may pass has paid the address's limit, so the server does not ask for
+// it again.
 func (d *Door) turnAway(c *conn, into []byte) ([]byte, bool) {
 	client, ok := d.clientOf(c)
 	if !ok || d.Options.RateLimitHeaders { // their answers differ from buyer to buyer
@@ -285,8 +287,8 @@ func (d *Door) turnAway(c *conn, into []byte) ([]byte, bool) {
 	return into, false
 }
 
-// sayGone refuses an order for an item that is gone. Who may not order now hears
-// so from the server, which does not ask again.
+// sayGone refuses an order for an item that is gone. A buyer whom the gate does
+// not admit now hears so from the server, which does not ask the gate again.
 func (d *Door) sayGone(c *conn, sale, request, into []byte) ([]byte, bool) {
 	seen := &c.frame.seen
 	shown, ok := d.display(view(sale))

@@ -117,7 +117,7 @@ func noStore(rc *fasthttp.RequestCtx) {
 	rc.Response.Header.Set("X-Content-Type-Options", "nosniff")
 }
 
-// retryAfter tells to wait so long at least.
+// retryAfter tells the client to wait at least so long.
 func (d *Door) retryAfter(rc *fasthttp.RequestCtx, wait time.Duration) {
 	var digits [20]byte
 	rc.Response.Header.SetBytesV("Retry-After", strconv.AppendInt(digits[:0], d.jittered(wait), 10))

@@ -36,7 +36,7 @@ func (d *Door) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve buyers: %w", errors.Join(err, errors.New("the listener is gone")))
 	case <-ctx.Done():
 	}
-	// Who still waits for a decision near the end hears "pending".
+	// Buyers who still wait for a decision near the end hear "pending".
 	lastWords := time.AfterFunc(d.Options.DrainMax-min(lastWordsMax, d.Options.DrainMax/2), cutOff)
 	defer lastWords.Stop()
 	bound, done := context.WithTimeout(context.WithoutCancel(work), d.Options.DrainMax)

@@ -40,9 +40,9 @@ type caller[J any] struct {
 	turn chan bool // true: lead, with this job among the led; false: done
 }
 
-// Run returns when the job was run, with others or alone. An error says that
-// it was not: ctx ended before its turn, or the convoy was stopped. Only where its
-// own group panicked, it may have been run.
+// Run returns when the job was run, with others or alone. An error says that it
+// was not: ctx ended before its turn, or the convoy was stopped. Only if its
+// own group panicked may the job have been run all the same.
 func (c *Convoy[J]) Run(ctx context.Context, job J) error {
 	if err := ctx.Err(); err != nil {
 		return err
