@@ -75,12 +75,12 @@ func wakesUp(t *testing.T, b *Browser) {
 		f.script = []reply{{status: 409, code: "sold_out", more: map[string]any{"may_return": false}}}
 	})
 	must(t, tab.Press("#buy"))
-	must(t, tab.Until(`result.dataset.status === "sold_out" && /Every one is sold/.test(result.innerText)`))
+	must(t, tab.Until(`result.dataset.status === "sold_out" && /none can come back/.test(result.innerText)`))
 	f.soldOut(false)
 	must(t, tab.Until(`!buy.disabled && !result.innerText`))
 	f.set(func(f *fake) { f.forGood = true }) // and who never asked hears it from the state
 	f.soldOut(true)
-	must(t, tab.Until(`buy.disabled && /Every one is sold/.test(result.innerText)`))
+	must(t, tab.Until(`buy.disabled && /none can come back/.test(result.innerText)`))
 }
 
 func pausesAndCloses(t *testing.T, b *Browser) {
