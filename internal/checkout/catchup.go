@@ -66,7 +66,9 @@ func (d *Desk) CatchUp(ctx context.Context, sale string, newest int64) error {
 func (d *Desk) tell(ctx context.Context, prints []ledger.Print) error {
 	for i := range prints {
 		order, err := d.Claims.Order(ctx, prints[i].Claim)
-		if errors.Is(err, ledger.ErrNotFound) {
+		// Of a sale that is taken for lost no order is told; this look may be the
+		// one that finds it again.
+		if errors.Is(err, ledger.ErrNotFound) || errors.Is(err, ledger.ErrBehind) {
 			continue
 		}
 		if err != nil {

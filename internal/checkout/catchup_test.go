@@ -1,6 +1,7 @@
 package checkout_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/doorbuster/doorbuster/internal/checkout"
@@ -120,6 +121,30 @@ func TestWhoWaitsForAnotherNodesBuyerHearsFromTheLedger(t *testing.T) {
 		}
 	default:
 		t.Error("who waits has heard nothing")
+	}
+}
+
+// doubtful is a ledger of a sale that is taken for lost.
+type doubtful struct{ ledger.Claims }
+
+func (doubtful) Order(context.Context, shop.ClaimID) (shop.Order, error) {
+	return shop.Order{}, ledger.ErrBehind
+}
+
+// The look that finds the sale again comes by here: it must not take its own
+// doubt for a proof.
+func TestCatchingUpGoesOnWhileASaleIsTakenForLost(t *testing.T) {
+	r := open(t, document(5))
+	order := r.elsewhere(wish("ann", "k", 1))
+	desk := &checkout.Desk{Known: &checkout.Known{}, Claims: doubtful{r.reads}, Decisions: checkout.NewDecisions()}
+	waiter := desk.Decisions.Expect(order.ID)
+	defer waiter.Leave()
+	stand, err := r.ledger.Stand(t.Context(), sale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := desk.CatchUp(t.Context(), sale, stand.Newest); err != nil || !desk.Known.Claim(order.ID) {
+		t.Errorf("got %v, want the claim known and no error", err)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/doorbuster/doorbuster/internal/gate"
+	"github.com/doorbuster/doorbuster/internal/pause"
 )
 
 // street is where buyers come from: connections, tokens, and what is
@@ -239,15 +240,6 @@ func retryAfter(got reply) time.Duration {
 }
 
 // rest waits, and reports whether ctx still goes on.
-func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func rest(ctx context.Context, d time.Duration) bool { return pause.For(ctx, d) }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -30,7 +30,7 @@ func (town *town) found(when string) {
 }
 
 func TestAStockOfALaterEpochOrGrantHaltsTheSaleAtEveryNode(t *testing.T) {
-	town, _, whole := openParts(t)
+	town, parts, whole := openParts(t)
 	town.herald.Tend = nil // another node supplies
 	bucket := shop.Bucket{Sale: sale, Number: 1}
 	shelf, err := whole.Shelf(t.Context(), bucket)
@@ -48,6 +48,19 @@ func TestAStockOfALaterEpochOrGrantHaltsTheSaleAtEveryNode(t *testing.T) {
 	}
 	town.round(true)
 	town.lost("an epoch that the ledger never began")
+	parts.lost[1] = true
+	town.round(true)
+	if notice := town.shows("the bucket that knows cannot be reached", shop.Unavailable); !notice.Lost || !town.board.Lost(sale) {
+		t.Error("the sale counts as found while nobody can say so")
+	}
+	parts.lost[0], parts.lost[2] = true, true
+	town.round(true)
+	if notice := town.shows("none can", shop.Unavailable); !notice.Lost {
+		t.Error("the sale counts as found while nobody can say so")
+	}
+	clear(parts.lost)
+	town.round(true)
+	town.lost("all can again")
 }
 
 // without is a ledger that does not know some sale yet.

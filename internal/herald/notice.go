@@ -38,7 +38,7 @@ func (h *Herald) look(ctx context.Context, listing ledger.Listing, halted string
 			return nil
 		}
 		notice = h.unseen(listing)
-		notice.Lost = errors.Is(err, ledger.ErrBehind)
+		notice.Lost = notice.Lost || errors.Is(err, ledger.ErrBehind)
 		halted = err.Error()
 	}
 	notice.Halted = halted
@@ -116,7 +116,8 @@ func (h *Herald) shelves(ctx context.Context, listing ledger.Listing, stand *led
 			seen.free[sku] += n
 		}
 	}
-	if len(faults) == len(parts) {
+	last, ok := h.Board.Notice(listing.Sale.ID)
+	if doubted := ok && last.Lost && len(faults) > 0; doubted || len(faults) == len(parts) { // a bucket that knew more may be among them
 		return seen, errors.Join(faults...)
 	}
 	if !ahead {
@@ -221,7 +222,7 @@ func (h *Herald) unseen(listing ledger.Listing) *gate.Notice {
 	if !ok {
 		return notice
 	}
-	notice.AsOf, notice.Over = last.AsOf, last.Over
+	notice.AsOf, notice.Over, notice.Lost = last.AsOf, last.Over, last.Lost
 	for i := range notice.Items {
 		if _, was, ok := last.Item(notice.Items[i].SKU); ok {
 			notice.Items[i].State, notice.Items[i].Free = was.State, was.Free

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +33,18 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	defer l.mu.Unlock()
 	l.counts[r.Level.String()+" "+r.Message]++
 	return nil
+}
+
+// says reports whether a sentence that was logged holds the words.
+func (l *lines) says(words string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range l.counts {
+		if strings.Contains(line, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // since returns how often each sentence was logged, and forgets it.
@@ -71,12 +84,15 @@ func TestAnOutageIsToldOnce(t *testing.T) {
 			if err := server.end(); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(away)
+			time.Sleep(away) // that nothing is repeated shows in time alone
+			if !log.says("cannot") {
+				t.Error("the log says nothing of it")
+			}
 			if err := server.begin(); err != nil {
 				t.Fatal(err)
 			}
 			h.ready()
-			time.Sleep(2 * time.Second) // for whoever looks once a second
+			h.until("the log says that it is over", func() bool { return log.says("again") })
 			said := log.since()
 			for _, line := range slices.Sorted(maps.Keys(said)) {
 				t.Logf("%4d × %s", said[line], line)
